@@ -1,0 +1,3 @@
+module github.com/trtdet/trtdet
+
+go 1.26.0
