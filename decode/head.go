@@ -46,7 +46,7 @@ const (
 	Split Layout = "split"
 	// FiveD is one map (B, na, ny, nx, no) per level.
 	FiveD Layout = "5d"
-	// Rows is one tensor (B, N, 5+nc), decoded in the graph: centre x, centre
+	// Rows is one tensor (B, N, 5+nc), decoded in the graph: center x, center
 	// y, width, height in pixels of the network's input, conf, labels.
 	Rows Layout = "rows"
 	// RowsGrid is (B, N, 5+nc) as YOLOX writes it: the rows of all levels,
@@ -77,7 +77,8 @@ type Head struct {
 	Classes int     `json:"classes"`
 	Levels  []Level `json:"levels"`
 	// SigmoidApplied is set where the graph has already put confidence and
-	// labels through a sigmoid (YOLOX's export, everything decoded).
+	// labels through a sigmoid (YOLOX's export, everything decoded), and in
+	// YOLOv5's raw maps the box with them: y = sigmoid(p) of the whole map.
 	SigmoidApplied bool `json:"sigmoid_applied"`
 }
 
@@ -154,9 +155,20 @@ func (h *Head) Validate() error {
 	if h.Layout == Columns != (h.Family == YOLOv8) {
 		return bad("family %s does not come in layout %s", h.Family, h.Layout)
 	}
+	if h.Decoded() && !h.SigmoidApplied {
+		return bad("layout %s is decoded, so sigmoid_applied has to be true", h.Layout)
+	}
 	for i, l := range h.Levels {
 		if n := len(l.Outputs); n != outputs && !(h.Layout == Split && n == 1) {
 			return bad("level %d names %d outputs, layout %s has %d", i, n, h.Layout, outputs)
+		}
+		for k, name := range l.Outputs {
+			if owner := h.owner(name); h.Layout != RowsGrid && owner != [2]int{i, k} {
+				return bad("levels %d and %d both name output %q", owner[0], i, name)
+			}
+		}
+		if h.Layout == RowsGrid && l.Outputs[0] != h.Levels[0].Outputs[0] {
+			return bad("level %d names output %q, level 0 %q: in layout rows-grid they share one", i, l.Outputs[0], h.Levels[0].Outputs[0])
 		}
 		if h.Decoded() {
 			continue
@@ -167,15 +179,30 @@ func (h *Head) Validate() error {
 		if h.Family == YOLOv5 && len(l.Anchors) == 0 {
 			return bad("level %d has no anchors", i)
 		}
+		if h.Family == YOLOX && len(l.Anchors) != 0 {
+			return bad("level %d has %d anchors, but yolox is anchor-free", i, len(l.Anchors))
+		}
 		if len(l.Anchors) != len(h.Levels[0].Anchors) {
 			return bad("level %d has %d anchors, level 0 has %d", i, len(l.Anchors), len(h.Levels[0].Anchors))
 		}
 		for _, a := range l.Anchors {
 			// the negated form refuses NaN as well
-			if !(a[0] > 0) || !(a[1] > 0) {
+			if !(a[0] > 0) || !(a[1] > 0) || !finite(a[0]) || !finite(a[1]) {
 				return bad("level %d has anchor %gx%g, want positive sizes", i, a[0], a[1])
 			}
 		}
 	}
 	return nil
+}
+
+// owner returns the first level, and the place in it, that names an output.
+func (h *Head) owner(output string) [2]int {
+	for i, l := range h.Levels {
+		for k, name := range l.Outputs {
+			if name == output {
+				return [2]int{i, k}
+			}
+		}
+	}
+	return [2]int{-1, -1}
 }

@@ -1,0 +1,226 @@
+package decode
+
+import "math"
+
+// view is where the predictions of one level and anchor lie: channel k of
+// position p is at k*channel + p*position of each slice.
+type view struct {
+	box, conf, labels []float32 // each from its own first channel on; conf is nil where there is none
+	channel, position int
+	count             int // positions
+
+	nx               int     // cells in a row of the grid
+	stride           float32 // input pixels per cell
+	anchorW, anchorH float32 // YOLOv5's anchor in input pixels
+}
+
+// interleaved is the view of count rows of n channels each.
+func interleaved(data []float32, count, n int) view {
+	v := view{box: data, channel: 1, position: n, count: count}
+	if count > 0 {
+		v.conf, v.labels = data[4:], data[5:]
+	}
+	return v
+}
+
+// scan is one picture's decoding under way.
+type scan struct {
+	dst       []Candidate
+	nonFinite int
+	anchor    int32 // rows of the views before this one
+
+	conf       float32 // threshold of scores
+	confBorder float32 // threshold of confidences as the tensor has them
+	family     Family
+	classes    int
+	logits     bool // confidence and labels still need a sigmoid
+	decoded    bool // boxes are center and size in input pixels
+
+	chunk
+}
+
+// chunkSize is how many survivors are looked at together, so that labels that
+// lie channel by channel are read in the order of memory.
+const chunkSize = 256
+
+// chunk holds the survivors of the objectness test.
+type chunk struct {
+	n        int
+	position [chunkSize]int32
+	class    [chunkSize]int32
+	best     [chunkSize]float32 // best label so far
+	before   [chunkSize]float32 // best label of the classes before class
+	bad      [chunkSize]float32 // NaN once a label was not finite
+}
+
+// run decodes one view.
+func (s *scan) run(v view) {
+	if v.conf == nil {
+		for start := 0; start < v.count; start += chunkSize {
+			s.n = min(chunkSize, v.count-start)
+			for i := range s.n {
+				s.position[i] = int32(start + i)
+			}
+			s.flush(&v)
+		}
+	} else {
+		s.scanConf(&v)
+	}
+	s.anchor += int32(v.count)
+}
+
+// scanConf gathers the positions whose confidence passes.
+func (s *scan) scanConf(v *view) {
+	border, step := s.confBorder, v.position
+	s.n = 0
+	for p, at := 0, 0; p < v.count; p, at = p+1, at+step {
+		c := v.conf[at]
+		if c <= border && c >= -math.MaxFloat32 && c <= math.MaxFloat32 {
+			continue
+		}
+		if !finite(c) {
+			s.nonFinite++
+			continue
+		}
+		s.position[s.n] = int32(p)
+		if s.n++; s.n == chunkSize {
+			s.flush(v)
+			s.n = 0
+		}
+	}
+	s.flush(v)
+}
+
+// flush finds the survivors' best labels and appends those that pass.
+func (s *scan) flush(v *view) {
+	if s.n == 0 {
+		return
+	}
+	if v.position == 1 {
+		s.labelsByChannel(v)
+	} else {
+		s.labelsByRow(v)
+	}
+	for i := range s.n {
+		s.emit(v, i)
+	}
+}
+
+// labelsByChannel reads labels channel by channel, each for all survivors.
+func (s *scan) labelsByChannel(v *view) {
+	n := s.n
+	position, class, best, before, bad := s.position[:n], s.class[:n], s.best[:n], s.before[:n], s.bad[:n]
+	plane := v.labels[:v.count]
+	for i, p := range position {
+		x := plane[p]
+		best[i], before[i], class[i], bad[i] = x, float32(math.Inf(-1)), 0, x-x
+	}
+	for k := 1; k < s.classes; k++ {
+		plane := v.labels[k*v.channel:][:v.count]
+		for i, p := range position {
+			x := plane[p]
+			bad[i] += x - x
+			if x > best[i] {
+				best[i], before[i], class[i] = x, best[i], int32(k)
+			}
+		}
+	}
+}
+
+// labelsByRow reads each survivor's labels, which lie side by side.
+func (s *scan) labelsByRow(v *view) {
+	for i, p := range s.position[:s.n] {
+		row := v.labels[int(p)*v.position:][:s.classes]
+		best, before, class, bad := row[0], float32(math.Inf(-1)), 0, row[0]-row[0]
+		for k := 1; k < len(row); k++ {
+			x := row[k]
+			bad += x - x
+			if x > best {
+				best, before, class = x, best, k
+			}
+		}
+		s.best[i], s.before[i], s.class[i], s.bad[i] = best, before, int32(class), bad
+	}
+}
+
+// emit appends survivor i if its score passes and its numbers are finite.
+func (s *scan) emit(v *view, i int) {
+	p := int(s.position[i])
+	if s.bad[i] != 0 {
+		s.nonFinite++
+		return
+	}
+	conf := float32(1)
+	if v.conf != nil {
+		conf = s.probability(v.conf[p*v.position])
+	}
+	score := conf * s.probability(s.best[i])
+	if !(score > s.conf) {
+		return
+	}
+	box := s.box(v, p)
+	at := p * v.position
+	raw := v.box[at] + v.box[at+v.channel] + v.box[at+2*v.channel] + v.box[at+3*v.channel]
+	if !finite(raw) || !finite(box.X1) || !finite(box.Y1) || !finite(box.X2) || !finite(box.Y2) {
+		s.nonFinite++
+		return
+	}
+	s.dst = append(s.dst, Candidate{
+		Box: box, Score: score, Class: s.firstOfEquals(v, i, conf, score), Anchor: s.anchor + int32(p),
+	})
+}
+
+// firstOfEquals returns the first class whose score is the best one's.
+// Different labels can round to one score, and then YOLOv5, which compares
+// scores, takes the first of them.
+func (s *scan) firstOfEquals(v *view, i int, conf, score float32) int32 {
+	class := s.class[i]
+	if class == 0 {
+		return 0
+	}
+	if s.logits && s.best[i] < 8 && s.best[i]-s.before[i] > 0.01 && score > 1e-30 {
+		return class // too far apart to round to one score
+	}
+	if conf*s.probability(s.before[i]) != score {
+		return class
+	}
+	base := int(s.position[i]) * v.position
+	for k := range class {
+		if conf*s.probability(v.labels[base+int(k)*v.channel]) == score {
+			return k
+		}
+	}
+	return class
+}
+
+func (s *scan) probability(x float32) float32 {
+	if s.logits {
+		return sigmoid(x)
+	}
+	return x
+}
+
+// box decodes the box of position p, to corners in pixels of the input.
+//
+// YOLOv5 (models/yolo.py, Detect): y = sigmoid(p), xy = (2y - 0.5 + grid) *
+// stride, wh = (2y)^2 * anchor. YOLOX (yolox_head.py, decode_outputs):
+// xy = (p + grid) * stride, wh = exp(p) * stride.
+func (s *scan) box(v *view, p int) Box {
+	at := p * v.position
+	x, y, w, h := v.box[at], v.box[at+v.channel], v.box[at+2*v.channel], v.box[at+3*v.channel]
+	switch {
+	case s.decoded:
+	case s.family == YOLOX:
+		gx, gy := float32(p%v.nx), float32(p/v.nx)
+		x, y = (x+gx)*v.stride, (y+gy)*v.stride
+		w, h = float32(math.Exp(float64(w)))*v.stride, float32(math.Exp(float64(h)))*v.stride
+	default:
+		gx, gy := float32(p%v.nx)-0.5, float32(p/v.nx)-0.5
+		x, y = s.probability(x)*2, s.probability(y)*2
+		w, h = s.probability(w)*2, s.probability(h)*2
+		x, y = (x+gx)*v.stride, (y+gy)*v.stride
+		w, h = float32(w*w)*v.anchorW, float32(h*h)*v.anchorH
+	}
+	w, h = w/2, h/2
+	return Box{X1: x - w, Y1: y - h, X2: x + w, Y2: y + h}
+}
