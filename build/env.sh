@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# build/env.sh COMMAND...   runs a command with the Go that trtdet is built with: the one on the PATH when it is at
+#                           least go.mod's, the one that build/setup.sh fetched otherwise.
+# build/env.sh go-is-new-enough   exits 0 when the Go on the PATH is.
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+new_enough() {
+	local want have
+	want=$(awk '$1 == "go" { print $2 }' "$top/go.mod")
+	have=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || return 1
+	[[ $(printf '%s\n' "$want" "${have#go}" | sort -V | head -n 1) == "$want" ]]
+}
+
+if [[ ${1:-} == go-is-new-enough ]]; then
+	new_enough
+	exit
+fi
+if ! new_enough; then
+	[[ -x $top/build/deps/go/bin/go ]] || {
+		echo "no Go $(awk '$1 == "go" { print $2 }' "$top/go.mod") or newer: run build/setup.sh" >&2
+		exit 1
+	}
+	export PATH=$top/build/deps/go/bin:$PATH
+fi
+# The Go chosen here is the one that works: no other is fetched behind its back.
+export GOTOOLCHAIN=local
+exec "$@"
