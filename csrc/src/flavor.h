@@ -1,0 +1,73 @@
+// What every TensorRT must be able to do, in words that no TensorRT header is
+// needed for. Each flavor implements these classes once and hands out one table
+// of entries; abi.cpp is written against this file only.
+//
+// Anything here may throw trtdet::Error or what the standard library throws.
+// Lifetimes: what was made holds a shared_ptr to what it was made from.
+#ifndef TRTDET_SRC_FLAVOR_H_
+#define TRTDET_SRC_FLAVOR_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "build_config.h"
+#include "log_sink.h"
+#include "trtdet.h"
+
+namespace trtdet {
+
+// Bytes that belong to the object which returned them.
+struct Bytes {
+  const void* data = nullptr;
+  std::size_t size = 0;
+};
+
+class Plan {
+ public:
+  virtual ~Plan() = default;
+  virtual Bytes Data() const = 0;
+  virtual Bytes TimingCache() const = 0;
+};
+
+// See trtdet_progress; false cancels.
+using Progress = std::function<bool(const char* phase, const char* parent, int32_t step, int32_t steps, bool done)>;
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  virtual int32_t TensorCount(trtdet_role role) const = 0;
+  // index is in range; the name lives as long as the network.
+  virtual trtdet_tensor Tensor(trtdet_role role, int32_t index) const = 0;
+  virtual std::unique_ptr<Plan> Build(const BuildConfig& config, const Progress& progress) = 0;
+};
+
+class Builder {
+ public:
+  virtual ~Builder() = default;
+  virtual std::unique_ptr<Network> Parse(const std::string& onnx_path) = 0;
+};
+
+class Library {
+ public:
+  virtual ~Library() = default;
+  virtual const std::string& Version() const = 0;
+  virtual std::unique_ptr<Builder> CreateBuilder(std::shared_ptr<LogSink> log) = 0;
+};
+
+// One table per flavor.
+struct Flavor {
+  trtdet_flavor id;
+  const char* name;     // "TensorRT-RTX", for messages
+  const char* headers;  // version of the headers it was compiled with
+  std::unique_ptr<Library> (*open)(const std::string& path, const std::string& parser_path);
+};
+
+const Flavor& FlavorRtx1() noexcept;
+const Flavor& Flavor10() noexcept;
+const Flavor& Flavor11() noexcept;
+
+}  // namespace trtdet
+
+#endif  // TRTDET_SRC_FLAVOR_H_

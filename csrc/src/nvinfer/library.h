@@ -1,0 +1,41 @@
+// The loaded libraries of one flavor.
+#ifndef TRTDET_SRC_NVINFER_LIBRARY_H_
+#define TRTDET_SRC_NVINFER_LIBRARY_H_
+
+#include <memory>
+#include <string>
+
+#include "../flavor.h"
+#include "../shared_object.h"
+#include "api.h"
+
+namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
+
+// TensorRT and its parser, loaded in that order: the parser finds the
+// TensorRT it needs already there.
+struct Binaries {
+  Binaries(const std::string& path, const std::string& parser_path);
+
+  SharedObject infer;
+  SharedObject parser;
+  CreateBuilder create_builder;
+  CreateParser create_parser;
+  // What create_builder and create_parser are called with: the library's own
+  // version, not the headers', or it refuses headers newer than itself.
+  int32_t version;
+};
+
+class NvLibrary final : public Library {
+ public:
+  NvLibrary(const std::string& path, const std::string& parser_path);
+  const std::string& Version() const override { return version_; }
+  std::unique_ptr<Builder> CreateBuilder(std::shared_ptr<LogSink> log) override;
+
+ private:
+  std::shared_ptr<Binaries> binaries_;
+  std::string version_;
+};
+
+}  // namespace trtdet::TRTDET_FLAVOR_NAMESPACE
+
+#endif  // TRTDET_SRC_NVINFER_LIBRARY_H_

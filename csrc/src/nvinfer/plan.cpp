@@ -1,0 +1,191 @@
+// From a network to a serialized plan.
+#include <algorithm>
+#include <limits>
+#include <mutex>
+#include <vector>
+
+#include "../error.h"
+#include "builder.h"
+
+namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
+namespace {
+
+class NvPlan final : public Plan {
+ public:
+  NvPlan(std::shared_ptr<BuilderState> state, std::unique_ptr<nvinfer1::IHostMemory> plan,
+         std::unique_ptr<nvinfer1::IHostMemory> timing_cache)
+      : state_(std::move(state)), plan_(std::move(plan)), timing_cache_(std::move(timing_cache)) {}
+  Bytes Data() const override { return {plan_->data(), plan_->size()}; }
+  Bytes TimingCache() const override {
+    return timing_cache_ == nullptr ? Bytes{} : Bytes{timing_cache_->data(), timing_cache_->size()};
+  }
+
+ private:
+  std::shared_ptr<BuilderState> state_;
+  std::unique_ptr<nvinfer1::IHostMemory> plan_;
+  std::unique_ptr<nvinfer1::IHostMemory> timing_cache_;
+};
+
+// Tells of the phases and remembers that the build was called off. TensorRT
+// calls it from several threads.
+class Monitor final : public nvinfer1::IProgressMonitor {
+ public:
+  explicit Monitor(const Progress& progress) : progress_(progress) {}
+
+  void phaseStart(const char* phase, const char* parent, int32_t steps) noexcept override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    phases_.push_back({phase, parent == nullptr ? "" : parent, steps});
+    Tell(phases_.back(), 0, false);
+  }
+
+  bool stepComplete(const char* phase, int32_t step) noexcept override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (const auto it = Find(phase); it != phases_.end()) Tell(*it, step + 1, false);
+    return !canceled_;
+  }
+
+  void phaseFinish(const char* phase) noexcept override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto it = Find(phase);
+    if (it == phases_.end()) return;
+    Tell(*it, it->steps, true);
+    phases_.erase(it);
+  }
+
+  bool canceled() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return canceled_;
+  }
+
+ private:
+  struct Phase {
+    std::string name;
+    std::string parent;
+    int32_t steps;
+  };
+
+  std::vector<Phase>::iterator Find(const std::string& name) {
+    auto it = phases_.end();
+    while (it != phases_.begin()) {
+      if ((--it)->name == name) return it;
+    }
+    return phases_.end();
+  }
+
+  void Tell(const Phase& phase, int32_t step, bool done) {
+    const char* parent = phase.parent.empty() ? nullptr : phase.parent.c_str();
+    if (!progress_(phase.name.c_str(), parent, step, phase.steps, done)) canceled_ = true;
+  }
+
+  const Progress& progress_;
+  mutable std::mutex mutex_;
+  std::vector<Phase> phases_;
+  bool canceled_ = false;
+};
+
+nvinfer1::Dims ToDims(const Shape& shape) {
+  nvinfer1::Dims dims{};
+  dims.nbDims = static_cast<int32_t>(shape.size());
+  for (std::size_t i = 0; i < shape.size(); ++i) dims.d[i] = shape[i];
+  return dims;
+}
+
+void AddProfiles(nvinfer1::IBuilder& builder, const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
+  for (const auto& shapes : config.profiles) {
+    nvinfer1::IOptimizationProfile* profile = builder.createOptimizationProfile();
+    bool ok = profile != nullptr;
+    for (const auto& [input, range] : shapes) {
+      using Selector = nvinfer1::OptProfileSelector;
+      ok = ok && profile->setDimensions(input.c_str(), Selector::kMIN, ToDims(range.min)) &&
+           profile->setDimensions(input.c_str(), Selector::kOPT, ToDims(range.opt)) &&
+           profile->setDimensions(input.c_str(), Selector::kMAX, ToDims(range.max));
+    }
+    if (!ok || nv.addOptimizationProfile(profile) < 0) {
+      throw Error(TRTDET_INVALID, "TensorRT refuses the profile's shapes");
+    }
+  }
+}
+
+#if TRTDET_FLAVOR == 1
+void SetTargets(const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
+  if (config.targets.empty()) return;
+  const auto count = static_cast<int32_t>(config.targets.size());
+  if (!nv.setNbComputeCapabilities(count)) {
+    throw Error(TRTDET_UNSUPPORTED, "TensorRT-RTX refuses " + std::to_string(count) + " targets at once");
+  }
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t target = config.targets[static_cast<std::size_t>(i)];
+    if (!nv.setComputeCapability(static_cast<nvinfer1::ComputeCapability>(target), i)) {
+      throw Error(TRTDET_UNSUPPORTED, "TensorRT-RTX cannot build for compute capability " +
+                                          std::to_string(target / 10) + '.' + std::to_string(target % 10));
+    }
+  }
+}
+
+// TensorRT-RTX has no tactics to time: it compiles kernels on the GPU.
+class TimingCache {
+ public:
+  TimingCache(const BuildConfig&, nvinfer1::IBuilderConfig&) {}
+  std::unique_ptr<nvinfer1::IHostMemory> Serialize() const { return nullptr; }
+};
+#else
+void SetTargets(const BuildConfig& config, nvinfer1::IBuilderConfig&) {
+  if (config.targets.empty()) return;
+  throw Error(TRTDET_UNSUPPORTED,
+              "targets are TensorRT-RTX's: this TensorRT builds for the GPU of the machine it runs on");
+}
+
+// Must outlive the build that it is set for.
+class TimingCache {
+ public:
+  TimingCache(const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
+    if (!config.timing_cache) return;
+    cache_.reset(nv.createTimingCache(config.timing_cache->data(), config.timing_cache->size()));
+    if (cache_ == nullptr || !nv.setTimingCache(*cache_, /*ignoreMismatch=*/false)) {
+      throw Error(TRTDET_INVALID,
+                  "the timing cache is damaged or was made by another TensorRT or on another GPU: delete it");
+    }
+  }
+  std::unique_ptr<nvinfer1::IHostMemory> Serialize() const {
+    return std::unique_ptr<nvinfer1::IHostMemory>(cache_ == nullptr ? nullptr : cache_->serialize());
+  }
+
+ private:
+  std::unique_ptr<nvinfer1::ITimingCache> cache_;
+};
+#endif
+
+void Configure(nvinfer1::IBuilder& builder, const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
+  AddProfiles(builder, config, nv);
+  SetTargets(config, nv);
+  if (config.workspace_bytes) {
+    constexpr uint64_t kMost = std::numeric_limits<std::size_t>::max();
+    nv.setMemoryPoolLimit(nvinfer1::MemoryPoolType::kWORKSPACE,
+                          static_cast<std::size_t>(std::min(*config.workspace_bytes, kMost)));
+  }
+  if (config.optimization_level && !kIsRtx) nv.setBuilderOptimizationLevel(*config.optimization_level);
+}
+
+}  // namespace
+
+std::unique_ptr<Plan> NvNetwork::Build(const BuildConfig& config, const Progress& progress) {
+  std::vector<trtdet_tensor> inputs;
+  for (int32_t i = 0; i < TensorCount(TRTDET_INPUT); ++i) inputs.push_back(Tensor(TRTDET_INPUT, i));
+  config.CheckAgainst(inputs);
+
+  LogSink& sink = state_->logger.sink();
+  sink.ForgetErrors();
+  Monitor monitor(progress);
+  const std::unique_ptr<nvinfer1::IBuilderConfig> nv(state_->builder->createBuilderConfig());
+  if (nv == nullptr) throw Error(TRTDET_BUILD, "TensorRT made no configuration", sink.Errors());
+  Configure(*state_->builder, config, *nv);
+  const TimingCache timing_cache(config, *nv);
+  if (progress) nv->setProgressMonitor(&monitor);
+
+  std::unique_ptr<nvinfer1::IHostMemory> plan(state_->builder->buildSerializedNetwork(*network_, *nv));
+  if (monitor.canceled()) throw Error(TRTDET_CANCELED, "the build was canceled");
+  if (plan == nullptr || plan->size() == 0) throw Error(TRTDET_BUILD, "TensorRT built no plan", sink.Errors());
+  return std::make_unique<NvPlan>(state_, std::move(plan), timing_cache.Serialize());
+}
+
+}  // namespace trtdet::TRTDET_FLAVOR_NAMESPACE
