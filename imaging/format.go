@@ -1,0 +1,94 @@
+package imaging
+
+import (
+	"bytes"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
+	"golang.org/x/image/webp"
+)
+
+// format is one kind of file that is read.
+type format struct {
+	name   string
+	config func(io.Reader) (image.Config, error)
+	decode func(io.Reader) (image.Image, error)
+}
+
+var formats = map[string]format{
+	"jpeg": {"jpeg", jpeg.DecodeConfig, jpeg.Decode},
+	"png":  {"png", png.DecodeConfig, png.Decode},
+	"webp": {"webp", webp.DecodeConfig, webp.Decode},
+	"bmp":  {"bmp", bmp.DecodeConfig, bmp.Decode},
+	"tiff": {"tiff", tiff.DecodeConfig, tiff.Decode},
+}
+
+// signatures are the first bytes of files, those read and those met by
+// mistake; ? stands for any byte.
+var signatures = []struct{ magic, name string }{
+	{"\xff\xd8\xff", "jpeg"},
+	{"\x89PNG\r\n\x1a\n", "png"},
+	{"RIFF????WEBP", "webp"},
+	{"BM", "bmp"},
+	{"II*\x00", "tiff"},
+	{"MM\x00*", "tiff"},
+	{"GIF8", "a GIF"},
+	{"%PDF", "a PDF"},
+	{"%!PS", "PostScript"},
+	{"8BPS", "a Photoshop file"},
+	{"????ftypavif", "an AVIF picture"},
+	{"????ftypheic", "a HEIC picture"},
+	{"????ftypheix", "a HEIC picture"},
+	{"????ftypmif1", "a HEIF picture"},
+	{"????ftyp", "a video (MP4 family)"},
+	{"RIFF????AVI ", "a video (AVI)"},
+	{"\x1aE\xdf\xa3", "a video (Matroska)"},
+	{"\xff\x0a", "a JPEG XL picture"},
+	{"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"},
+	{"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"},
+	{"\xff\x4f\xff\x51", "a JPEG 2000 picture"},
+	{"II+\x00", "a BigTIFF"},
+	{"MM\x00+", "a BigTIFF"},
+	{"\x76\x2f\x31\x01", "an OpenEXR picture"},
+	{"#?RADIANCE", "a Radiance HDR picture"},
+	{"P1\n", "a PNM picture"}, {"P2\n", "a PNM picture"}, {"P3\n", "a PNM picture"},
+	{"P4\n", "a PNM picture"}, {"P5\n", "a PNM picture"}, {"P6\n", "a PNM picture"},
+	{"\x00\x00\x01\x00", "an icon (ICO)"},
+	{"PK\x03\x04", "a ZIP archive"},
+	{"\x1f\x8b", "a gzip archive"},
+	{"\x7fELF", "a program"},
+	{"<svg", "an SVG drawing"},
+	{"<?xml", "an XML or SVG file"},
+	{"<!DOCTYPE", "a web page"},
+	{"<html", "a web page"},
+	{"version https://git-lfs", "a Git LFS pointer, not the file itself"},
+}
+
+// sniff names what the data is, by its first bytes; "" where that is unknown.
+func sniff(data []byte) string {
+	for _, s := range signatures {
+		if matches(data, s.magic) {
+			return s.name
+		}
+	}
+	if len(data) > 0 && len(bytes.TrimRight(data[:min(len(data), 512)], "\x00")) == 0 {
+		return "a file of zeros"
+	}
+	return ""
+}
+
+func matches(data []byte, magic string) bool {
+	if len(data) < len(magic) {
+		return false
+	}
+	for i := range len(magic) {
+		if magic[i] != '?' && magic[i] != data[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,71 @@
+package imaging
+
+import (
+	"fmt"
+
+	"github.com/trtdet/trtdet/decode"
+)
+
+// Letterbox writes the network's input of one picture: the picture resized
+// and laid where fit says, the rest filled with decode.Pad. dst is (3, H, W)
+// of fit's input, planes in pre's channel order, values 0 to pre.PixelRange.
+// The resize is cv2's INTER_LINEAR of 8-bit pixels, to the bit. Nothing is
+// allocated in steady state. dst that is not 3*H*W long, or a picture of
+// another size than fit's, is a mistake of the caller's and panics.
+func Letterbox(dst []float32, p *Picture, fit decode.Fit, pre decode.Preprocess) {
+	checkLetterbox(len(dst), p, fit)
+	s := resizers.Get().(*resizer)
+	defer resizers.Put(s)
+	s.setLevels(pre.PixelRange)
+	plane := fit.InputW * fit.InputH
+	planes := [3][]float32{dst[:plane], dst[plane : 2*plane], dst[2*plane:]}
+	if pre.ChannelOrder == decode.BGR {
+		planes[0], planes[2] = planes[2], planes[0]
+	}
+	pad := s.levels[decode.Pad]
+	left, right := fit.Left, fit.Left+fit.ResizedW
+	top, bottom := fit.Top, fit.Top+fit.ResizedH
+	for _, channel := range planes {
+		fill(channel[:top*fit.InputW], pad)
+		for y := top; y < bottom; y++ {
+			row := channel[y*fit.InputW:][:fit.InputW]
+			fill(row[:left], pad)
+			fill(row[right:], pad)
+		}
+		fill(channel[bottom*fit.InputW:], pad)
+	}
+	s.resize(p, fit.ResizedW, fit.ResizedH, func(y int, a, b []uint64, wa, wb uint32) {
+		at := (top+y)*fit.InputW + left
+		n := fit.ResizedW
+		blendPlanes(planes[0][at:][:n], planes[1][at:][:n], planes[2][at:][:n], a, b, wa, wb, &s.levels)
+	})
+}
+
+// LetterboxBytes writes the letterbox as YOLOv5's own function returns it:
+// dst is (H, W, 3), 8-bit RGB. It panics as Letterbox does.
+func LetterboxBytes(dst []byte, p *Picture, fit decode.Fit) {
+	checkLetterbox(len(dst), p, fit)
+	s := resizers.Get().(*resizer)
+	defer resizers.Put(s)
+	fill(dst, decode.Pad)
+	s.resize(p, fit.ResizedW, fit.ResizedH, func(y int, a, b []uint64, wa, wb uint32) {
+		at := 3 * ((fit.Top+y)*fit.InputW + fit.Left)
+		blendBytes(dst[at:][:3*fit.ResizedW], a, b, wa, wb)
+	})
+}
+
+func checkLetterbox(n int, p *Picture, fit decode.Fit) {
+	if n != 3*fit.InputW*fit.InputH {
+		panic(fmt.Sprintf("imaging: letterbox of %dx%d into %d values", fit.InputW, fit.InputH, n))
+	}
+	if p.Width != fit.PictureW || p.Height != fit.PictureH || len(p.Pix) != 3*p.Width*p.Height {
+		panic(fmt.Sprintf("imaging: letterbox made for a picture of %dx%d, not %dx%d in %d bytes",
+			fit.PictureW, fit.PictureH, p.Width, p.Height, len(p.Pix)))
+	}
+}
+
+func fill[T any](s []T, v T) {
+	for i := range s {
+		s[i] = v
+	}
+}

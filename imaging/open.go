@@ -1,0 +1,148 @@
+package imaging
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"strings"
+)
+
+// The errors that reading ends in, to be told with errors.Is.
+var (
+	// ErrUnsupported: the file is no picture, or of a kind trtdet does not read.
+	ErrUnsupported = errors.New("not a picture trtdet reads")
+	// ErrTooLarge: the file or the picture it claims to hold is over the limit.
+	ErrTooLarge = errors.New("picture is over the limit")
+	// ErrTruncated: the file ends before the picture does.
+	ErrTruncated = errors.New("picture is cut short")
+	// ErrDamaged: the file contradicts itself.
+	ErrDamaged = errors.New("picture is damaged")
+)
+
+// Limits bound what a file may ask for. Zero fields are the defaults.
+type Limits struct {
+	// MaxPixels is the greatest width x height, taken from the file's header
+	// before a pixel is decoded. Default 200 million.
+	MaxPixels int64
+	// MaxBytes is the greatest size of the file. Default 512 MiB.
+	MaxBytes int64
+}
+
+// The defaults of Limits.
+const (
+	DefaultMaxPixels = 200_000_000
+	DefaultMaxBytes  = 512 << 20
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxPixels <= 0 {
+		l.MaxPixels = DefaultMaxPixels
+	}
+	if l.MaxBytes <= 0 {
+		l.MaxBytes = DefaultMaxBytes
+	}
+	return l
+}
+
+// Open reads a JPEG, PNG, WebP, BMP or TIFF file, told by its content and not
+// by its name, and turns it the way its EXIF orientation says. Errors name
+// the path and wrap ErrUnsupported, ErrTooLarge, ErrTruncated, ErrDamaged or
+// what the file system said.
+func Open(path string, l Limits) (*Picture, error) {
+	l = l.withDefaults()
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open picture: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot open picture: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s: %w: it is a folder", path, ErrUnsupported)
+	}
+	if info.Size() > l.MaxBytes {
+		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d are read", path, ErrTooLarge, info.Size(), l.MaxBytes)
+	}
+	p, err := read(f, l, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+// Read reads a picture as Open does. It reads r to its end.
+func Read(r io.Reader, l Limits) (*Picture, error) {
+	return read(r, l.withDefaults(), 0)
+}
+
+func read(r io.Reader, l Limits, size int64) (*Picture, error) {
+	var buffer bytes.Buffer
+	buffer.Grow(int(size) + bytes.MinRead)
+	if _, err := buffer.ReadFrom(io.LimitReader(r, l.MaxBytes+1)); err != nil {
+		return nil, fmt.Errorf("cannot read picture: %w", err)
+	}
+	if int64(buffer.Len()) > l.MaxBytes {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, l.MaxBytes)
+	}
+	return parse(buffer.Bytes(), l)
+}
+
+// parse turns a file's bytes into a picture. The decoders are other people's:
+// what makes one panic is a damaged file like any other.
+func parse(data []byte, l Limits) (p *Picture, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = nil, fmt.Errorf("%w: its decoder gave up: %v", ErrDamaged, r)
+		}
+	}()
+	if len(data) == 0 {
+		return nil, fmt.Errorf("%w: the file is empty", ErrTruncated)
+	}
+	name := sniff(data)
+	f, ok := formats[name]
+	if !ok {
+		if name == "" {
+			name = "of no kind that is known"
+		}
+		return nil, fmt.Errorf("%w: it is %s; convert it to JPEG, PNG, WebP, BMP or TIFF", ErrUnsupported, name)
+	}
+	config, err := f.config(bytes.NewReader(data))
+	if err != nil {
+		return nil, f.wrap(err)
+	}
+	if config.Width < 1 || config.Height < 1 {
+		return nil, fmt.Errorf("%w: %s of %dx%d pixels", ErrDamaged, f.name, config.Width, config.Height)
+	}
+	if int64(config.Width) > l.MaxPixels/int64(config.Height) {
+		return nil, fmt.Errorf("%w: %s of %dx%d pixels, at most %d pixels are read", ErrTooLarge, f.name, config.Width, config.Height, l.MaxPixels)
+	}
+	m, err := f.decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, f.wrap(err)
+	}
+	if yuv, ok := m.(*image.YCbCr); ok && f.name == "webp" {
+		p = fromWebP(yuv)
+	} else if nyuv, ok := m.(*image.NYCbCrA); ok {
+		p = fromWebP(&nyuv.YCbCr)
+	} else {
+		p = FromImage(m)
+	}
+	return p.oriented(orientation(data, f.name)), nil
+}
+
+// wrap sorts a decoder's error.
+func (f format) wrap(err error) error {
+	text := err.Error()
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.Contains(text, "unexpected EOF"):
+		return fmt.Errorf("%w: the %s ends early", ErrTruncated, f.name)
+	case strings.Contains(text, "unsupported"), strings.Contains(text, "not implemented"):
+		return fmt.Errorf("%w: %w; convert it to JPEG or PNG", ErrUnsupported, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrDamaged, f.name, err)
+}
