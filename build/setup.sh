@@ -98,6 +98,7 @@ tools() {
 		case $package in
 		ninja-build) has ninja || has ninja-build || missing+=("$package") ;;
 		ca-certificates) [[ -s /etc/ssl/certs/ca-certificates.crt || -d /etc/pki || ! -d /etc/apt ]] || missing+=("$package") ;;
+		libgtest-dev) [[ -e /usr/include/gtest/gtest.h || -e /usr/local/include/gtest/gtest.h ]] || missing+=("$package") ;;
 		*) has "$package" || missing+=("$package") ;;
 		esac
 	done
@@ -276,7 +277,7 @@ links() {
 oracle_packages() {
 	local package missing=() absent=() known=()
 	# Prints the packages whose module is missing, by the few whose names differ and the many that are python3-MODULE.
-	mapfile -t missing < <(section "apt test" | /usr/bin/python3 -c '
+	mapfile -t missing < <(section "apt oracle" | /usr/bin/python3 -c '
 import importlib.util, sys
 names = {"opencv": "cv2", "yaml": "yaml", "pil": "PIL"}
 for package in sys.stdin.read().split():
@@ -380,7 +381,7 @@ lint() {
 # -----------------------------------------------------------------------------------------------------------------
 
 main() {
-	local group groups=${*:-build}
+	local group packages groups=${*:-build}
 	if [[ ${1:-} == --tree-hash ]]; then
 		tree_hash "${2:?}"
 		return
@@ -405,8 +406,8 @@ main() {
 		[[ -f $top/build/$group/go.mod ]] || echo "module $group" >"$top/build/$group/go.mod"
 	done
 
-	# shellcheck disable=SC2046 # one word a package
-	tools $(section "apt build")
+	mapfile -t packages < <(section "apt build" && { [[ $groups == build ]] || section "apt test"; })
+	tools "${packages[@]}"
 	go_toolchain
 	if [[ " $groups " == *" test "* ]]; then
 		venv venv test build test
