@@ -1,0 +1,292 @@
+package pipeline
+
+import (
+	"context"
+	"iter"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
+)
+
+// Detector is what the pipeline needs of an *engine.Detector.
+type Detector interface {
+	DetectBatch(ctx context.Context, pictures []*imaging.Picture) ([]engine.Result, error)
+	MaxBatch() int
+}
+
+// Item is one picture on its way through. Err is set where it could not be
+// read or run; then Picture may be nil and Result is empty.
+type Item struct {
+	Index  int    // position among all pictures, from 0
+	Source string // path as the user gave it
+	Name   string // the file's name, its stem made unique among all pictures
+	// Picture is let go once Finish has seen it; Width and Height stay.
+	Picture       *imaging.Picture
+	Width, Height int
+	Result        engine.Result
+	Err           error
+	// Read is how long reading and decoding the file took.
+	Read time.Duration
+
+	read, done chan struct{}
+}
+
+// Options say how the pipeline runs.
+type Options struct {
+	// Batch is the number of pictures run at once; 0 means 1.
+	Batch int
+	// Workers that read pictures, and as many that finish them; 0 means one
+	// per core.
+	Workers int
+	// Limits on pictures.
+	Limits imaging.Limits
+	// Finish, when set, is called for each item by one of several workers,
+	// in no order, before Emit sees it: the place for work that takes long. An
+	// error it returns becomes the item's.
+	Finish func(*Item) error
+	// Emit is called for each item in order, by one goroutine. An error ends
+	// the run and is returned.
+	Emit func(*Item) error
+}
+
+// underWay is the number of batches handed to the detector at once: one that
+// computes and one being prepared behind it.
+const underWay = 2
+
+// Run takes every source through the detector and returns the first error of
+// Emit, of the detector, or of ctx. Pictures that fail are items with Err set,
+// not errors of the run.
+func Run(ctx context.Context, d Detector, sources iter.Seq2[string, error], o Options) error {
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	batch := max(o.Batch, 1)
+	if most := d.MaxBatch(); most > 0 {
+		batch = min(batch, most)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &run{ctx: ctx, cancel: cancel, detector: d, options: o, batch: batch}
+
+	// the capacities bound the pictures held at once: those being read or
+	// waiting, those in batches, those being finished
+	window := underWay*batch + 2*workers
+	toRead := make(chan *Item, window)
+	toDetect := make(chan *Item, window)
+	inOrder := make(chan *Item, window)
+	toFinish := make(chan *Item, window)
+
+	// the list may come from a pipe that never ends, so nothing waits for it
+	go r.list(sources, toRead, toDetect, inOrder)
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() { r.readAll(toRead) })
+		all.Go(func() { r.finishAll(toFinish) })
+	}
+	all.Go(func() { r.detectAll(toDetect, toFinish) })
+	r.emitAll(inOrder)
+	cancel(nil)
+	all.Wait()
+	return r.err()
+}
+
+type run struct {
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	detector Detector
+	options  Options
+	batch    int
+	failed   atomic.Pointer[error]
+}
+
+// fail ends the run with err, if it is the first.
+func (r *run) fail(err error) {
+	r.failed.CompareAndSwap(nil, &err)
+	r.cancel(err)
+}
+
+func (r *run) err() error {
+	if err := r.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// send hands an item on unless the run has ended.
+func (r *run) send(to chan<- *Item, item *Item) bool {
+	select {
+	case to <- item:
+		return true
+	case <-r.ctx.Done():
+		return false
+	}
+}
+
+func (r *run) receive(from <-chan *Item) (*Item, bool) {
+	select {
+	case item, ok := <-from:
+		return item, ok
+	case <-r.ctx.Done():
+		return nil, false
+	}
+}
+
+// await waits for one of an item's marks unless the run ends first.
+func (r *run) await(mark <-chan struct{}) bool {
+	select {
+	case <-mark:
+		return true
+	case <-r.ctx.Done():
+		return false
+	}
+}
+
+func (r *run) list(sources iter.Seq2[string, error], toRead, toDetect, inOrder chan<- *Item) {
+	defer close(toRead)
+	defer close(toDetect)
+	defer close(inOrder)
+	index, names := 0, stems{}
+	for path, err := range sources {
+		item := &Item{Index: index, Source: path, Name: names.unique(filepath.Base(path)), Err: err,
+			read: make(chan struct{}), done: make(chan struct{})}
+		index++
+		if !r.send(inOrder, item) || !r.send(toRead, item) || !r.send(toDetect, item) {
+			return
+		}
+	}
+}
+
+func (r *run) readAll(toRead <-chan *Item) {
+	for {
+		item, ok := r.receive(toRead)
+		if !ok {
+			return
+		}
+		if item.Err == nil {
+			start := time.Now()
+			item.Picture, item.Err = imaging.Open(item.Source, r.options.Limits)
+			item.Read = time.Since(start)
+			if item.Err == nil {
+				item.Width, item.Height = item.Picture.Width, item.Picture.Height
+			}
+		}
+		close(item.read)
+	}
+}
+
+// detectAll forms batches of the pictures in order and runs up to underWay of
+// them at once.
+func (r *run) detectAll(toDetect <-chan *Item, toFinish chan<- *Item) {
+	var batches sync.WaitGroup
+	defer func() { batches.Wait(); close(toFinish) }()
+	slots := make(chan struct{}, underWay)
+	start := func(items []*Item) bool {
+		if len(items) == 0 {
+			return true
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-r.ctx.Done():
+			return false
+		}
+		batches.Go(func() {
+			defer func() { <-slots }()
+			r.detect(items, toFinish)
+		})
+		return true
+	}
+	var items []*Item
+	for {
+		item, ok := r.next(toDetect, func() bool { waiting := items; items = nil; return start(waiting) })
+		if !ok {
+			start(items)
+			return
+		}
+		if !r.await(item.read) {
+			return
+		}
+		if item.Err != nil {
+			if !r.send(toFinish, item) {
+				return
+			}
+			continue
+		}
+		if items = append(items, item); len(items) == r.batch {
+			if !start(items) {
+				return
+			}
+			items = nil
+		}
+	}
+}
+
+// next returns the next item. When none is there yet, what has gathered is
+// run first: a list that comes in slowly does not wait for a full batch.
+func (r *run) next(toDetect <-chan *Item, flush func() bool) (*Item, bool) {
+	select {
+	case item, ok := <-toDetect:
+		return item, ok
+	default:
+	}
+	if !flush() {
+		return nil, false
+	}
+	return r.receive(toDetect)
+}
+
+func (r *run) detect(items []*Item, toFinish chan<- *Item) {
+	pictures := make([]*imaging.Picture, len(items))
+	for i, item := range items {
+		pictures[i] = item.Picture
+	}
+	results, err := r.detector.DetectBatch(r.ctx, pictures)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	for i, item := range items {
+		item.Result = results[i]
+		if !r.send(toFinish, item) {
+			return
+		}
+	}
+}
+
+func (r *run) finishAll(toFinish <-chan *Item) {
+	for {
+		item, ok := r.receive(toFinish)
+		if !ok {
+			return
+		}
+		if item.Err == nil && r.options.Finish != nil {
+			item.Err = r.options.Finish(item)
+		}
+		item.Picture = nil // the pixels are not held while the order is restored
+		close(item.done)
+	}
+}
+
+func (r *run) emitAll(inOrder <-chan *Item) {
+	for {
+		item, ok := r.receive(inOrder)
+		if !ok {
+			break
+		}
+		if !r.await(item.done) {
+			break
+		}
+		if err := r.options.Emit(item); err != nil {
+			r.fail(err)
+			return
+		}
+	}
+	if err := context.Cause(r.ctx); err != nil {
+		r.fail(err)
+	}
+}

@@ -1,0 +1,120 @@
+package pipeline
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// ErrNoPictures is wrapped when a folder or pattern has no picture in it.
+var ErrNoPictures = errors.New("no pictures")
+
+// Extensions are those by which folders and patterns pick out pictures. A file
+// named outright is read whatever it is called.
+var Extensions = []string{".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+
+// IsPicture reports whether a path has a picture's extension.
+func IsPicture(path string) bool {
+	return slices.Contains(Extensions, strings.ToLower(filepath.Ext(path)))
+}
+
+// Sources yields the paths of the pictures that args name, in the order given:
+// a file is itself, a folder its pictures sorted by name (not those of folders
+// in it), a pattern with *, ?, [...] or ** its matches, and "-" a list of
+// paths on stdin, one a line. An argument that names nothing yields an error
+// in its place, and the next argument follows.
+func Sources(args []string, stdin io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, arg := range args {
+			for path, err := range expand(arg, stdin) {
+				if !yield(path, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func expand(arg string, stdin io.Reader) iter.Seq2[string, error] {
+	if arg == "-" {
+		return lines(stdin)
+	}
+	info, err := os.Stat(arg)
+	switch {
+	case err == nil && info.IsDir():
+		return list(folder(arg))
+	case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(arg, "*?["):
+		return list(pattern(arg))
+	}
+	// what cannot be read is reported when it is read
+	return list([]string{arg}, nil)
+}
+
+func list(paths []string, err error) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for _, p := range paths {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+func folder(path string) ([]string, error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		if !e.IsDir() && IsPicture(e.Name()) {
+			paths = append(paths, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%s: %w in this folder; known are %s", path, ErrNoPictures, strings.Join(Extensions, " "))
+	}
+	return paths, nil
+}
+
+func pattern(glob string) ([]string, error) {
+	matches, err := doublestar.FilepathGlob(glob, doublestar.WithFilesOnly())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", glob, err)
+	}
+	paths := slices.DeleteFunc(matches, func(p string) bool { return !IsPicture(p) })
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%s: %w match this pattern", glob, ErrNoPictures)
+	}
+	slices.Sort(paths)
+	return paths, nil
+}
+
+// lines yields the paths that r lists as they come in, so that a program can
+// feed them one at a time.
+func lines(r io.Reader) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		scanner := bufio.NewScanner(r)
+		for scanner.Scan() {
+			if path := strings.TrimRight(scanner.Text(), "\r"); path != "" && !yield(path, nil) {
+				return
+			}
+		}
+		if err := scanner.Err(); err != nil {
+			yield("", fmt.Errorf("reading the list of pictures from standard input: %w", err))
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package pipeline
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestSources(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, name := range []string{"b.jpg", "a.PNG", "notes.txt", "deep/er/c.webp", "deep/d.tiff", "odd[1].jpg", "empty/readme.md"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		args  []string
+		stdin string
+		want  []string
+		err   error
+	}{
+		{"a file is itself, whatever its name", []string{"notes.txt"}, "", []string{"notes.txt"}, nil},
+		{"a folder is its pictures, sorted", []string{"."}, "", []string{"a.PNG", "b.jpg", "odd[1].jpg"}, nil},
+		{"a missing file is passed on", []string{"nothing.jpg"}, "", []string{"nothing.jpg"}, nil},
+		{"a pattern", []string{"*.jpg"}, "", []string{"b.jpg", "odd[1].jpg"}, nil},
+		{"a pattern over folders", []string{"deep/**/*.*"}, "", []string{"deep/d.tiff", "deep/er/c.webp"}, nil},
+		{"a file whose name looks like a pattern", []string{"odd[1].jpg"}, "", []string{"odd[1].jpg"}, nil},
+		{"a list, with Windows line ends and blank lines", []string{"-"}, "x.jpg\r\n\ny z.jpg", []string{"x.jpg", "y z.jpg"}, nil},
+		{"several, in order", []string{"b.jpg", "-", "a.PNG"}, "x.jpg\n", []string{"b.jpg", "x.jpg", "a.PNG"}, nil},
+		{"an empty folder, then a file", []string{"empty", "b.jpg"}, "", []string{"", "b.jpg"}, ErrNoPictures},
+		{"a pattern without matches", []string{"*.bmp"}, "", []string{""}, ErrNoPictures},
+		{"a broken pattern", []string{"[a"}, "", []string{""}, errors.New("syntax error in pattern")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			var first error
+			for path, err := range Sources(c.args, strings.NewReader(c.stdin)) {
+				got = append(got, path)
+				if err != nil && first == nil {
+					first = err
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+			switch {
+			case (first == nil) != (c.err == nil):
+				t.Errorf("error %v, want %v", first, c.err)
+			case first != nil && !errors.Is(first, c.err) && !strings.Contains(first.Error(), c.err.Error()):
+				t.Errorf("error %v, want %v", first, c.err)
+			}
+		})
+	}
+}
+
+func TestStemsAreUnique(t *testing.T) {
+	names := stems{}
+	for _, c := range [][2]string{
+		{"a.jpg", "a.jpg"}, {"a.jpg", "a-2.jpg"}, {"a.png", "a-3.png"}, {"b.jpg", "b.jpg"},
+		{"c-2.jpg", "c-2.jpg"}, {"c.jpg", "c.jpg"}, {"c.jpg", "c-3.jpg"}, {"a-2.jpg", "a-2-2.jpg"},
+	} {
+		if got := names.unique(c[0]); got != c[1] {
+			t.Errorf("unique(%q) = %q, want %q", c[0], got, c[1])
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
+)
+
+// FolderOptions say what a Folder holds; the names are YOLOv5's.
+type FolderOptions struct {
+	Pictures bool // annotated pictures
+	Labels   bool // YOLO label files: class x y w h, centers and sides from 0 to 1
+	Conf     bool // a score at the end of each label
+	Crops    bool // each object cut out, by class
+	Style    imaging.Style
+}
+
+// Any reports whether there is anything to write.
+func (o FolderOptions) Any() bool { return o.Pictures || o.Labels || o.Crops }
+
+// Folder is where a run leaves its files. Its methods may be called from any
+// goroutine.
+type Folder struct {
+	path    string
+	options FolderOptions
+}
+
+// NewFolder makes project/name, or with a number behind the name (name2,
+// name3, ...) where that exists already; existOK uses it as it is.
+func NewFolder(project, name string, existOK bool, o FolderOptions) (*Folder, error) {
+	path := filepath.Join(project, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return nil, fmt.Errorf("output folder: %w; --project names another place", err)
+	}
+	for n := 2; ; n++ {
+		err := os.Mkdir(path, 0o777) // fails if it exists, so two runs never share one
+		if err == nil || (existOK && isFolder(path)) {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) || existOK {
+			return nil, fmt.Errorf("output folder: %w; --project names another place", err)
+		}
+		path = filepath.Join(project, name+strconv.Itoa(n))
+	}
+	return &Folder{path, o}, nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// Path returns the folder's path.
+func (f *Folder) Path() string { return f.path }
+
+// Save writes the files of one picture, named after name, the picture's file
+// name made unique. The picture is drawn on.
+func (f *Folder) Save(name string, p *imaging.Picture, detections []engine.Detection) error {
+	stem := strings.TrimSuffix(name, filepath.Ext(name))
+	if f.options.Labels && len(detections) > 0 {
+		if err := f.saveLabels(stem, p, detections); err != nil {
+			return err
+		}
+	}
+	if f.options.Crops {
+		if err := f.saveCrops(stem, p, detections); err != nil {
+			return err
+		}
+	}
+	if f.options.Pictures {
+		labels := make([]imaging.Label, len(detections))
+		for i, d := range detections {
+			labels[i] = imaging.Label{Box: d.Box, Class: d.ClassID, Text: d.Class, Score: d.Score}
+		}
+		imaging.Annotate(p, labels, f.options.Style)
+		return imaging.Save(filepath.Join(f.path, stem+pictureExtension(name)), p)
+	}
+	return nil
+}
+
+// pictureExtension is that of the annotated picture: PNG stays PNG, all others
+// become JPEG.
+func pictureExtension(name string) string {
+	if strings.EqualFold(filepath.Ext(name), ".png") {
+		return ".png"
+	}
+	return ".jpg"
+}
+
+func (f *Folder) saveLabels(stem string, p *imaging.Picture, detections []engine.Detection) error {
+	var text strings.Builder
+	w, h := float32(p.Width), float32(p.Height)
+	for _, d := range detections {
+		b := d.Box
+		fmt.Fprintf(&text, "%d %g %g %g %g", d.ClassID, (b.X1+b.X2)/2/w, (b.Y1+b.Y2)/2/h, b.Width()/w, b.Height()/h)
+		if f.options.Conf {
+			fmt.Fprintf(&text, " %g", d.Score)
+		}
+		text.WriteByte('\n')
+	}
+	folder := filepath.Join(f.path, "labels")
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(folder, stem+".txt"), []byte(text.String()), 0o666)
+}
+
+// saveCrops writes crops/CLASS/STEM.jpg, STEM2.jpg, ...
+func (f *Folder) saveCrops(stem string, p *imaging.Picture, detections []engine.Detection) error {
+	count := map[string]int{}
+	for _, d := range detections {
+		class := fileName(d.Class)
+		count[class]++
+		number := ""
+		if n := count[class]; n > 1 {
+			number = strconv.Itoa(n)
+		}
+		folder := filepath.Join(f.path, "crops", class)
+		if err := os.MkdirAll(folder, 0o777); err != nil {
+			return err
+		}
+		if err := imaging.Save(filepath.Join(folder, stem+number+".jpg"), p.Crop(d.Box, 1.02, 10)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileName makes a class name safe to be a folder's.
+func fileName(class string) string {
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' || strings.ContainsRune(`/\:*?"<>|`, r) {
+			return '_'
+		}
+		return r
+	}, class)
+	if strings.Trim(name, ".") == "" {
+		return "_"
+	}
+	return name
+}

@@ -1,0 +1,88 @@
+package report
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/engine"
+)
+
+// records are two pictures with objects, one without, one that failed.
+var records = []*Record{
+	{Source: "000042.jpg", Width: 640, Height: 480, Detections: []engine.Detection{
+		{ClassID: 1, Class: "dog", Score: 0.9125, Box: decode.Box{X1: 1.5, Y1: 2, X2: 101.5, Y2: 52.25}},
+		{ClassID: 0, Class: "tomato, \"ripe\"", Score: 0.5, Box: decode.Box{X1: 0, Y1: 0, X2: 640, Y2: 480}},
+	}},
+	{Source: "a/rather/long/path/to/pictures/日本.png", Width: 3, Height: 4, Detections: []engine.Detection{
+		{ClassID: 1, Class: "dog", Score: 1, Box: decode.Box{X1: 1, Y1: 2, X2: 3, Y2: 4}},
+	}},
+	{Source: "empty<1>.jpg", Width: 10, Height: 20},
+	{Source: "broken.jpg", Err: errors.New("broken.jpg: no picture")},
+}
+
+func TestWriters(t *testing.T) {
+	for format, want := range map[string]string{
+		"jsonl": `{"source":"000042.jpg","width":640,"height":480,"detections":[{"class_id":1,"class":"dog","score":0.9125,"box":[1.5,2,101.5,52.25]},{"class_id":0,"class":"tomato, \"ripe\"","score":0.5,"box":[0,0,640,480]}]}
+{"source":"a/rather/long/path/to/pictures/日本.png","width":3,"height":4,"detections":[{"class_id":1,"class":"dog","score":1,"box":[1,2,3,4]}]}
+{"source":"empty<1>.jpg","width":10,"height":20,"detections":[]}
+{"source":"broken.jpg","error":"broken.jpg: no picture"}
+`,
+		"coco": `[
+{"image_id":42,"category_id":1,"bbox":[1.5,2,100,50.25],"score":0.9125},
+{"image_id":42,"category_id":0,"bbox":[0,0,640,480],"score":0.5},
+{"image_id":"日本","category_id":1,"bbox":[1,2,2,2],"score":1}
+]
+`,
+		"csv": `source,class_id,class,score,x1,y1,x2,y2
+000042.jpg,1,dog,0.9125,1.5,2,101.5,52.25
+000042.jpg,0,"tomato, ""ripe""",0.5,0,0,640,480
+a/rather/long/path/to/pictures/日本.png,1,dog,1,1,2,3,4
+`,
+		"table": `picture                           class           score       x1       y1       x2       y2
+000042.jpg                        dog             0.912      1.5      2.0    101.5     52.2
+                                  tomato, "ripe"  0.500      0.0      0.0    640.0    480.0
+…er/long/path/to/pictures/日本…   dog             1.000      1.0      2.0      3.0      4.0
+empty<1>.jpg                      nothing found
+broken.jpg                        broken.jpg: no picture
+`,
+	} {
+		t.Run(format, func(t *testing.T) {
+			var b strings.Builder
+			w, err := NewWriter(format, &b, len(`tomato, "ripe"`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range records {
+				if err := w.Write(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if b.String() != want {
+				t.Errorf("got\n%swant\n%s", b.String(), want)
+			}
+		})
+	}
+}
+
+func TestWritersWithoutRecords(t *testing.T) {
+	for format, want := range map[string]string{
+		"jsonl": "", "coco": "[]\n", "csv": "source,class_id,class,score,x1,y1,x2,y2\n",
+	} {
+		var b strings.Builder
+		w, err := NewWriter(format, &b, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil || b.String() != want {
+			t.Errorf("%s: got %q, error %v, want %q", format, b.String(), err, want)
+		}
+	}
+	if _, err := NewWriter("xml", nil, 0); err == nil {
+		t.Error("format xml: no error")
+	}
+}
