@@ -134,6 +134,7 @@ func (s *suppressor) suppress(candidates []Candidate, iou float64, limit int, ag
 // plan lays out one list of boxes per class and returns the number of lists:
 // one for all where classes may overlap. That is so when the boxes spread over
 // as many pixels as lie between two classes: YOLOv5 compares them then.
+// Classes that no head has, below 0 or in the thousands, go to one list too.
 func (s *suppressor) plan(candidates []Candidate, agnostic bool) int {
 	low, high, classes := float32(math.MaxFloat32), float32(-math.MaxFloat32), 1
 	for _, at := range s.order {
@@ -141,6 +142,7 @@ func (s *suppressor) plan(candidates []Candidate, agnostic bool) int {
 		low = min(low, c.Box.X1, c.Box.Y1, c.Box.X2, c.Box.Y2)
 		high = max(high, c.Box.X1, c.Box.Y1, c.Box.X2, c.Box.Y2)
 		classes = max(classes, int(c.Class)+1)
+		agnostic = agnostic || c.Class < 0
 	}
 	// the margin is more than a float32 is off at any class's offset
 	if agnostic || classes > maxClassLists || high-low > classOffset-64 {
