@@ -1,0 +1,130 @@
+"""Pictures with YOLO labels from a folder, as the network's input, and the changes training makes to them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+PAD = 114  # grey level around a letterboxed picture
+
+
+class LabelError(Exception):
+    """A label file cannot be read; the message names file and line."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where a picture lies in the square input: x_input = x_picture * gain + left, the same for y."""
+
+    gain: float
+    left: int
+    top: int
+
+
+@dataclass
+class Pictures:
+    """A split in memory: inputs (N, 3, S, S) uint8; objects of each, (n, 5) class and box as shares of the input."""
+
+    names: list[str]
+    inputs: Tensor
+    objects: list[Tensor]
+    fits: list[Fit]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def batch(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """Returns inputs (B, 3, S, S) in 0..1 and objects (T, 6) with the batch index in front."""
+        rows = [functional.pad(self.objects[i], (1, 0), value=float(b)) for b, i in enumerate(indices)]
+        return self.inputs[indices].float() / 255, torch.cat(rows)
+
+
+def letterbox(image: Image.Image, size: int) -> tuple[Tensor, Fit]:
+    """Returns the picture in the middle of a grey square (3, size, size) uint8, and where it lies in it."""
+    gain = min(size / image.width, size / image.height)
+    width, height = max(1, round(image.width * gain)), max(1, round(image.height * gain))
+    pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)
+    if (width, height) != image.size:
+        # not antialiased, as OpenCV's linear interpolation is not
+        pixels = functional.interpolate(pixels[None].float(), (height, width), mode="bilinear", align_corners=False)
+        pixels = pixels[0].round().clamp(0, 255).byte()
+    left, top = round((size - width) / 2 - 0.1), round((size - height) / 2 - 0.1)
+    square = torch.full((3, size, size), PAD, dtype=torch.uint8)
+    square[:, top : top + height, left : left + width] = pixels
+    return square, Fit(gain, left, top)
+
+
+def read_labels(path: Path) -> Tensor:
+    """Returns the objects (n, 5) of a YOLO label file; a missing file has none. Raises LabelError."""
+    if not path.exists():
+        return torch.zeros(0, 5)
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="ascii").splitlines(), 1):
+        try:
+            row = [float(word) for word in line.split()]
+        except ValueError:
+            raise LabelError(f"{path}, line {number}: not five numbers: {line!r}") from None
+        if len(row) != 5 or not all(math.isfinite(v) and v >= 0 for v in row) or max(row[1:]) > 1:
+            raise LabelError(f"{path}, line {number}: want a class and four shares from 0 to 1: {line!r}")
+        rows.append(row)
+    return torch.tensor(rows).view(-1, 5)
+
+
+def read_pictures(folder: Path, size: int) -> Pictures:
+    """Returns all of folder/images with folder/labels, letterboxed to size. Raises LabelError."""
+    paths = sorted((folder / "images").glob("*.jpg"))
+    if not paths:
+        raise LabelError(f"{folder / 'images'} holds no .jpg; compose some with python3 -m training.compose")
+    inputs = torch.empty((len(paths), 3, size, size), dtype=torch.uint8)
+    objects, fits = [], []
+    for i, path in enumerate(paths):
+        with Image.open(path) as image:
+            inputs[i], fit = letterbox(image, size)
+            shape = torch.tensor((image.width, image.height) * 2, dtype=torch.float32)
+        rows = read_labels(folder / "labels" / f"{path.stem}.txt")
+        rows[:, 1:] *= shape * fit.gain / size
+        rows[:, 1:3] += torch.tensor((fit.left, fit.top)) / size
+        objects.append(rows)
+        fits.append(fit)
+    return Pictures([path.name for path in paths], inputs, objects, fits)
+
+
+def augment(inputs: Tensor, objects: Tensor, sizes: list[int], random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mirrors half of the pictures, gives each another light and colour, and the batch one of the sizes.
+
+    inputs (B, 3, S, S) in 0..1 and objects (T, 6) are left as they are.
+    """
+    count = len(inputs)
+    mirrored = torch.rand(count, generator=random) < 0.5
+    inputs = torch.where(mirrored.view(-1, 1, 1, 1), inputs.flip(3), inputs)
+    objects = objects.clone()
+    turned = mirrored[objects[:, 0].long()]
+    objects[turned, 2] = 1 - objects[turned, 2]
+
+    gains = torch.rand(count, 3, generator=random) * 2 - 1
+    inputs = (_colour(gains) @ inputs.flatten(2)).view_as(inputs).clamp_(0, 1)
+    size = sizes[int(torch.randint(len(sizes), (1,), generator=random))]
+    if size != inputs.shape[-1]:
+        inputs = functional.interpolate(inputs, (size, size), mode="bilinear", align_corners=False)
+    return inputs, objects
+
+
+# RGB to luma and two colour differences (NTSC's YIQ), where a change of hue is a turn of the last two.
+_YIQ = torch.tensor(((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
+
+
+def _colour(gains: Tensor) -> Tensor:
+    """Returns matrices (B, 3, 3) on RGB that change hue, saturation and brightness by gains (B, 3) in -1..1."""
+    hue, saturation, value = gains[:, 0] * 0.1, 1 + gains[:, 1] * 0.4, 1 + gains[:, 2] * 0.3
+    change = torch.zeros(len(gains), 3, 3)
+    change[:, 0, 0] = 1
+    change[:, 1, 1] = change[:, 2, 2] = saturation * hue.cos()
+    change[:, 1, 2], change[:, 2, 1] = -saturation * hue.sin(), saturation * hue.sin()
+    return torch.linalg.inv(_YIQ) @ change @ _YIQ * value.view(-1, 1, 1)

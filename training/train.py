@@ -1,0 +1,257 @@
+"""Trains a network on folders of labelled pictures; goes on where it was stopped.
+
+Run as `python3 -m training.train --data DIR --val DIR --names dog,cat --out DIR`.
+DIR/last.pt is written after each epoch and holds everything needed to go on;
+DIR/metrics.csv has a line per epoch. Ctrl+C stops at the next batch; the same
+command starts again at the last whole epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import math
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from training.dataset import LabelError, Pictures, augment, read_pictures
+from training.evaluate import Score, evaluate
+from training.heads import ACTIVATIONS, KINDS
+from training.loss import DetectionLoss, Gains
+from training.yolov5 import COCO_ANCHORS, SIZES, Config, YOLOv5
+
+COLUMNS = ("epoch", "seconds", "lr", "box", "conf", "label", "map50", "precision", "recall")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a network learns."""
+
+    epochs: int = 30
+    minutes: float = math.inf  # of training, after which it ends whatever the epoch; the rate falls to fit
+    batch: int = 32
+    lr: float = 0.004
+    last_lr: float = 0.02  # share of lr left at the end
+    decay: float = 0.01  # of weights, not of biases and batch norms
+    warm_up: int = 150  # batches
+    sizes: tuple[int, ...] = (256,)  # a batch is resized to one of them
+    evaluate_every: int = 5  # epochs
+    threshold: float = 0.5  # score at which precision and recall are told
+    seed: int = 0
+
+    def rate(self, progress: float, step: int) -> float:
+        """Returns the learning rate at progress 0..1: up in a line, then down along a cosine."""
+        cosine = (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+        return self.lr * (self.last_lr + (1 - self.last_lr) * cosine) * min(1.0, (step + 1) / self.warm_up)
+
+
+class Average:
+    """A copy of a network whose weights follow the network's slowly (EMA), faster at first."""
+
+    def __init__(self, network: nn.Module, decay: float = 0.998, start: float = 200):
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay, self.start, self.steps = decay, start, 0
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module) -> None:
+        self.steps += 1
+        keep = self.decay * (1 - math.exp(-self.steps / self.start))
+        theirs = network.state_dict()
+        for name, mine in self.network.state_dict().items():
+            if mine.dtype.is_floating_point:
+                mine.mul_(keep).add_(theirs[name], alpha=1 - keep)
+            else:
+                mine.copy_(theirs[name])
+
+
+class Trainer:
+    """One run: network, average, optimizer and how far it has come. Not for use by two threads."""
+
+    def __init__(self, config: Config, schedule: Schedule, gains: Gains, out: Path):
+        torch.manual_seed(schedule.seed)
+        self.schedule = schedule
+        self.out = out
+        self.network = YOLOv5(config).train()
+        self.average = Average(self.network)
+        self.loss = DetectionLoss(self.network.head, gains)
+        self.optimizer = _optimizer(self.network, schedule)
+        self.random = torch.Generator().manual_seed(schedule.seed)
+        self.epoch = self.step = 0
+        self.seconds = 0.0
+        self.stopped = False
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out / "last.pt"
+
+    def resume(self) -> bool:
+        """Goes on from the checkpoint, and reports whether there was one. Raises ValueError where it does not fit."""
+        if not self.checkpoint.exists():
+            return False
+        saved = torch.load(self.checkpoint)
+        if saved["config"] != self.network.config.as_dict():
+            raise ValueError(f"{self.checkpoint} holds another network; give another --out or remove it")
+        self.network.load_state_dict(saved["network"])
+        self.average.network.load_state_dict(saved["average"])
+        self.average.steps = saved["average_steps"]
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.random.set_state(saved["random"])
+        self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
+        return True
+
+    def save(self) -> None:
+        """Writes the checkpoint; the old one stays whole until the new one is."""
+        state = {
+            "config": self.network.config.as_dict(),
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "average_steps": self.average.steps,
+            "optimizer": self.optimizer.state_dict(),
+            "random": self.random.get_state(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        part = self.checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, self.checkpoint)
+
+    def run(self, train: Pictures, val: Pictures | None) -> Score | None:
+        """Trains to the end of the schedule, or until stopped; returns the average's score on val at the end."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        before = signal.signal(signal.SIGINT, self._stop)
+        score = None
+        try:
+            while not self._done():
+                parts = self._epoch(train)
+                if self.stopped:
+                    print(f"\nstopped; the same command goes on after epoch {self.epoch}", file=sys.stderr)
+                    return None
+                self.epoch += 1
+                if val and (self._done() or self.epoch % self.schedule.evaluate_every == 0):
+                    score = evaluate(self.average.network, val, self.schedule.threshold)
+                else:
+                    score = None
+                self.save()
+                self._tell(parts, score)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return score or (evaluate(self.average.network, val, self.schedule.threshold) if val else None)
+
+    def _stop(self, *_) -> None:
+        self.stopped = True
+
+    def _progress(self, within: float = 0.0) -> float:
+        """Returns how much of the schedule is over, by epochs or by the clock, whichever is further."""
+        return max((self.epoch + within) / self.schedule.epochs, self.seconds / 60 / self.schedule.minutes)
+
+    def _done(self) -> bool:
+        return self._progress() >= 1
+
+    def _epoch(self, train: Pictures) -> list[float]:
+        """Trains on every picture once; returns the mean box, conf and label loss."""
+        order = torch.randperm(len(train), generator=self.random).tolist()
+        size = self.schedule.batch
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        total, count = torch.zeros(3), 0
+        for number, indices in enumerate(batches):
+            began = time.monotonic()
+            progress = self._progress(number / len(batches))
+            if self.stopped or progress >= 1:
+                break
+            rate = self.schedule.rate(progress, self.step)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            inputs, objects = augment(*train.batch(indices), list(self.schedule.sizes), self.random)
+            loss, parts = self.loss(self.network.train()(inputs), objects)
+            self.optimizer.zero_grad()
+            (loss / len(indices)).backward()
+            nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
+            self.optimizer.step()
+            self.average.follow(self.network)
+            self.step += 1
+            total, count = total + parts, count + 1
+            self.seconds += time.monotonic() - began
+            if sys.stderr.isatty():
+                text = f"epoch {self.epoch + 1}: {number + 1}/{len(batches)}, loss {float(parts.sum()):.3f}, {progress:.0%}"
+                print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+        return (total / max(count, 1)).tolist()
+
+    def _tell(self, parts: list[float], score: Score | None) -> None:
+        """Adds the epoch's line to metrics.csv and prints it."""
+        path = self.out / "metrics.csv"
+        fresh = self.epoch == 1 or not path.exists()
+        marks = (score.map50, score.precision, score.recall) if score else ()
+        lr = self.optimizer.param_groups[0]["lr"]
+        row = [str(self.epoch), f"{self.seconds:.1f}", f"{lr:.6f}"]
+        row += [f"{value:.5f}" for value in (*parts, *marks)]
+        row += [""] * (len(COLUMNS) - len(row))
+        with path.open("w" if fresh else "a", newline="", encoding="ascii") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if fresh:
+                writer.writerow(COLUMNS)
+            writer.writerow(row)
+        pairs = [f"{name} {value}" for name, value in zip(COLUMNS, row) if value]
+        print(("\r\x1b[K" if sys.stderr.isatty() else "") + ", ".join(pairs), file=sys.stderr, flush=True)
+
+
+def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    """Returns AdamW that lets only the weights of convolutions decay."""
+    groups = (
+        {"params": [p for p in network.parameters() if p.dim() > 1], "weight_decay": schedule.decay},
+        {"params": [p for p in network.parameters() if p.dim() <= 1], "weight_decay": 0.0},
+    )
+    return torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.99))
+
+
+def load_network(checkpoint: Path) -> YOLOv5:
+    """Returns the averaged network of a checkpoint written by Trainer, ready for use."""
+    saved = torch.load(checkpoint, map_location="cpu")
+    network = YOLOv5(Config(**saved["config"]))
+    network.load_state_dict(saved["average"])
+    return network.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="training.train", description="train a YOLOv5 with one of the heads")
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels/ to train on")
+    parser.add_argument("--val", type=Path, help="folder to evaluate on; none by default")
+    parser.add_argument("--names", required=True, help="comma-separated class names, in the order of their indices")
+    parser.add_argument("--out", type=Path, required=True, help="folder for last.pt and metrics.csv")
+    parser.add_argument("--size", choices=SIZES, default="s", help="of the network (default s)")
+    parser.add_argument("--head", choices=KINDS, default="decoupled-base", help="(default decoupled-base)")
+    parser.add_argument(
+        "--hidden", type=int, default=256, help="channels of the branches, 0 for each level's own (256)"
+    )
+    parser.add_argument("--act", choices=ACTIVATIONS, default="silu", help="activation (default silu)")
+    parser.add_argument("--imgsz", type=int, default=320, help="side of the input in pixels (default 320)")
+    parser.add_argument("--epochs", type=int, default=30, help="(default 30)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end by then (default no limit)")
+    parser.add_argument("--batch", type=int, default=32, help="pictures a step (default 32)")
+    parser.add_argument("--lr", type=float, default=0.004, help="highest learning rate (default 0.004)")
+    parser.add_argument("--seed", type=int, default=0, help="(default 0)")
+    o = parser.parse_args()
+    config = Config(len(o.names.split(",")), o.size, o.head, o.hidden or None, o.act, tuple(map(tuple, COCO_ANCHORS)))
+    schedule = Schedule(epochs=o.epochs, minutes=o.minutes, batch=o.batch, lr=o.lr, sizes=(o.imgsz,), seed=o.seed)
+    trainer = Trainer(config, schedule, Gains(), o.out)
+    try:
+        trainer.resume()
+        score = trainer.run(read_pictures(o.data, o.imgsz), read_pictures(o.val, o.imgsz) if o.val else None)
+    except (LabelError, ValueError) as error:
+        sys.exit(f"training.train: {error}")
+    if trainer.stopped:
+        sys.exit(130)
+    if score:
+        print(f"mAP50 {score.map50:.4f}; at 0.5: precision {score.precision:.4f}, recall {score.recall:.4f}")
+
+
+if __name__ == "__main__":
+    main()
