@@ -1,0 +1,150 @@
+package trt
+
+// #include <stdlib.h>
+// #include "trtdet.h"
+import "C"
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"unsafe"
+)
+
+// Library is a TensorRT, loaded. Any goroutine may use it.
+type Library struct {
+	flavor  Flavor
+	path    string
+	version string
+
+	mu sync.Mutex
+	c  *C.trtdet_library // nil when closed
+}
+
+// DriverError returns nil when there is an NVIDIA driver with a GPU, and an
+// ErrNoDriver that says what is missing otherwise.
+func DriverError() error { return goError("load", C.trtdet_driver_check()) }
+
+// Load loads the first library of a flavor that Search finds and that can be
+// used. Auto takes any flavor; without a GPU it takes TensorRT-RTX before the
+// others, which cannot build then. explicit is a file or folder to search
+// instead of the usual places, empty for none.
+//
+// Errors: ErrNoLibrary names everything that was passed over and why.
+func Load(f Flavor, explicit string) (*Library, error) {
+	if err := checkABI(); err != nil {
+		return nil, err
+	}
+	if f != "" && f != Auto {
+		if _, err := f.line(); err != nil {
+			return nil, err
+		}
+	}
+	var passed []string
+	for _, found := range candidates(f, Search(explicit)) {
+		if found.Err == nil {
+			library, err := open(found)
+			if err == nil {
+				return library, nil
+			}
+			found.Err = err
+		}
+		passed = append(passed, found.Path+": "+found.Err.Error())
+	}
+	return nil, &Error{Op: "load", Kind: ErrNoLibrary, Message: noLibrary(f, passed)}
+}
+
+// candidates picks a flavor's libraries, and those that are of none.
+func candidates(f Flavor, all []Found) []Found {
+	if f == "" || f == Auto {
+		return autoOrder(all)
+	}
+	var picked []Found
+	for _, found := range all {
+		if found.Flavor != "" && found.Flavor != f {
+			found.Err = fmt.Errorf("it is %s %s, not %s", found.Flavor.Title(), found.Version, f.Title())
+			if found.Source != FromFlag && found.Source != FromEnv {
+				continue
+			}
+		}
+		picked = append(picked, found)
+	}
+	return picked
+}
+
+// autoOrder moves TensorRT-RTX first on a machine without a GPU.
+func autoOrder(all []Found) []Found {
+	var rtx, others []Found
+	for _, found := range all {
+		if found.Flavor == RTX {
+			rtx = append(rtx, found)
+		} else {
+			others = append(others, found)
+		}
+	}
+	if len(rtx) == 0 || len(others) == 0 || DriverError() == nil {
+		return all
+	}
+	return append(rtx, others...)
+}
+
+func noLibrary(f Flavor, passed []string) string {
+	text := "no " + f.Title() + " that can be used"
+	if f == "" || f == Auto {
+		text = "no TensorRT that can be used"
+	}
+	if len(passed) > 0 {
+		text += " (" + strings.Join(passed, "; ") + ")"
+	}
+	return text + ": install one, or name its folder with --tensorrt-path or " + EnvLibrary
+}
+
+func open(found Found) (*Library, error) {
+	files, err := found.Flavor.line()
+	if err != nil {
+		return nil, err
+	}
+	path, parser := C.CString(found.Path), C.CString(found.ParserPath)
+	defer C.free(unsafe.Pointer(path))
+	defer C.free(unsafe.Pointer(parser))
+	l := &Library{flavor: found.Flavor, path: found.Path}
+	if err := goError("load", C.trtdet_library_open(files.id, path, parser, &l.c)); err != nil {
+		return nil, err
+	}
+	l.version = C.GoString(C.trtdet_library_version(l.c))
+	return l, nil
+}
+
+// Flavor returns which TensorRT it is, never Auto.
+func (l *Library) Flavor() Flavor { return l.flavor }
+
+// Path returns the file it was loaded from.
+func (l *Library) Path() string { return l.path }
+
+// Version returns what the library says of itself, "1.7.1.116".
+func (l *Library) Version() string { return l.version }
+
+// Ignored returns a sentence for each setting that this TensorRT takes but does
+// nothing with.
+func (l *Library) Ignored(c BuildConfig) []string {
+	if l.flavor != RTX {
+		return nil
+	}
+	var ignored []string
+	if c.TimingCache != nil {
+		ignored = append(ignored, "TensorRT-RTX has no timing cache: it compiles kernels on the GPU, when the plan runs")
+	}
+	if c.OptLevel != nil {
+		ignored = append(ignored, "TensorRT-RTX has no optimization level: it compiles kernels on the GPU, when the plan runs")
+	}
+	return ignored
+}
+
+// Close gives the library up. Its code stays in memory until the process ends.
+func (l *Library) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	C.trtdet_library_free(l.c)
+	l.c = nil
+	return nil
+}

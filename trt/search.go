@@ -1,0 +1,149 @@
+package trt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/trtdet/trtdet/internal/sharedlib"
+)
+
+// EnvLibrary names files or folders that hold TensorRT, separated as in PATH.
+const EnvLibrary = "TRTDET_TENSORRT"
+
+// Source tells where a library was found.
+type Source string
+
+// The sources, in the order in which they are searched. When the flag or the
+// environment names a place, the others are not searched.
+const (
+	FromFlag   Source = "flag"
+	FromEnv    Source = "env"    // EnvLibrary
+	FromBinary Source = "binary" // next to this program
+	FromDeps   Source = "deps"   // build/deps of the checkout
+	FromLoader Source = "loader" // the dynamic loader's path
+	FromPython Source = "python" // a Python's site-packages
+)
+
+// Found is a TensorRT that was found, usable when Err is nil.
+type Found struct {
+	Flavor     Flavor // empty where it cannot be told
+	Path       string // of TensorRT itself
+	ParserPath string // of its ONNX parser
+	Version    string // "10.15.1.29", read off the file
+	Source     Source
+	Err        error // why it was passed over, nil otherwise
+}
+
+// Search returns every TensorRT there is, in the order in which Load tries
+// them, each with its version or why it was passed over. Nothing is loaded.
+// explicit is a file or folder to search instead, empty for none.
+func Search(explicit string) []Found {
+	if explicit != "" {
+		return searchGiven([]string{explicit}, FromFlag)
+	}
+	if env := os.Getenv(EnvLibrary); env != "" {
+		return searchGiven(filepath.SplitList(env), FromEnv)
+	}
+	var found []Found
+	for _, l := range lines {
+		for _, place := range sharedlib.Find(l.query("")) {
+			found = append(found, inspect(place.Path, Source(place.Source)))
+		}
+	}
+	// sharedlib looks everywhere for one flavor; the place comes first here.
+	order := []Source{FromBinary, FromDeps, FromLoader, FromPython}
+	slices.SortStableFunc(found, func(a, b Found) int {
+		return slices.Index(order, a.Source) - slices.Index(order, b.Source)
+	})
+	return found
+}
+
+func (l line) query(given string) sharedlib.Query {
+	return sharedlib.Query{
+		Given:    given,
+		Patterns: []string{l.library, l.library + ".*"},
+		Deps:     []string{"tensorrt/lib"},
+		Python:   []string{"tensorrt_rtx_libs", "tensorrt_libs"},
+	}
+}
+
+// searchGiven looks at places that somebody named: every one of them answers,
+// if only with what is wrong with it.
+func searchGiven(places []string, source Source) []Found {
+	var found []Found
+	for _, given := range places {
+		if given == "" {
+			continue
+		}
+		info, err := os.Stat(given)
+		if err != nil {
+			found = append(found, Found{Path: given, Source: source, Err: reason(err)})
+			continue
+		}
+		if !info.IsDir() {
+			found = append(found, inspect(given, source))
+			continue
+		}
+		before := len(found)
+		for _, l := range lines {
+			for _, place := range sharedlib.Find(l.query(given)) {
+				found = append(found, inspect(place.Path, source))
+			}
+		}
+		if len(found) == before {
+			found = append(found, Found{Path: given, Source: source, Err: errors.New("no TensorRT in this folder")})
+		}
+	}
+	return found
+}
+
+// inspect says what a file is.
+func inspect(path string, source Source) Found {
+	found := Found{Path: path, Source: source}
+	version, major, err := readVersion(path)
+	if err != nil {
+		found.Err = reason(err)
+		return found
+	}
+	found.Version = version
+	index := slices.IndexFunc(lines, func(l line) bool { return l.major == major })
+	if index < 0 {
+		found.Err = fmt.Errorf("TensorRT %s: this program knows TensorRT-RTX 1, TensorRT 10 and 11", version)
+		return found
+	}
+	l := lines[index]
+	found.Flavor = l.flavor
+	found.ParserPath, found.Err = l.findParser(path)
+	return found
+}
+
+// findParser looks for the ONNX parser beside the library, then beside the file
+// that the library is a link to.
+func (l line) findParser(path string) (string, error) {
+	folders := []string{filepath.Dir(path)}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		folders = append(folders, filepath.Dir(real))
+	}
+	for _, folder := range folders {
+		for _, pattern := range []string{l.parser, l.parser + ".*"} {
+			matches, _ := filepath.Glob(filepath.Join(folder, pattern)) // only a bad pattern is an error
+			if len(matches) > 0 {
+				return matches[0], nil
+			}
+		}
+	}
+	return "", fmt.Errorf("its ONNX parser %s is not beside it", l.parser)
+}
+
+// reason is an error about a file that is named beside it anyway.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
