@@ -5,27 +5,70 @@ import (
 	"slices"
 )
 
-// sort fills s.order with the candidates' indices, best score first, equal
-// scores in the order of their anchors, equal anchors in the order given.
+// sort puts the candidates in the order of their anchors and fills s.order
+// with their indices, best score first, equal scores in the order of their
+// anchors, equal anchors in the order given.
 func (s *suppressor) sort(candidates []Candidate) {
 	n := len(candidates)
-	s.order, s.spare = resize(s.order, n), resize(s.spare, n)
-	for i := range s.order {
-		s.order[i] = uint32(i)
+	s.keys, s.spare, s.order = resize(s.keys, n), resize(s.spare, n), resize(s.order, n)
+	inOrder := true
+	for i := 1; i < n && inOrder; i++ {
+		inOrder = candidates[i-1].Anchor <= candidates[i].Anchor
 	}
-	anchor := func(a, b Candidate) int { return int(a.Anchor) - int(b.Anchor) }
-	if !slices.IsSortedFunc(candidates, anchor) {
-		slices.SortStableFunc(candidates, anchor)
-	}
-	slices.SortStableFunc(s.order, func(a, b uint32) int {
-		switch x, y := descending(candidates[a].Score), descending(candidates[b].Score); {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
+	if !inOrder {
+		for i := range candidates {
+			// flipping the sign's bit puts negative anchors first
+			s.keys[i] = uint64(uint32(candidates[i].Anchor)^1<<31)<<32 | uint64(i)
 		}
-		return 0
-	})
+		s.sortKeys()
+		s.sorted = append(s.sorted[:0], candidates...)
+		for i, key := range s.keys {
+			candidates[i] = s.sorted[uint32(key)]
+		}
+	}
+	for i := range candidates {
+		s.keys[i] = uint64(descending(candidates[i].Score))<<32 | uint64(i)
+	}
+	s.sortKeys()
+	for i, key := range s.keys {
+		s.order[i] = uint32(key)
+	}
+}
+
+// radixLeast is the number of keys from which counting beats comparing.
+const radixLeast = 256
+
+// sortKeys sorts s.keys, whose lower halves are their places, by their upper
+// halves and then their places: three rounds of counting 11 bits at a time.
+func (s *suppressor) sortKeys() {
+	if len(s.keys) < radixLeast {
+		slices.Sort(s.keys)
+		return
+	}
+	const bits, buckets = 11, 1 << 11
+	clear(s.counts[:])
+	for _, key := range s.keys {
+		s.counts[0][key>>32&(buckets-1)]++
+		s.counts[1][key>>(32+bits)&(buckets-1)]++
+		s.counts[2][key>>(32+2*bits)&(buckets-1)]++
+	}
+	for round := range s.counts {
+		counts, shift := &s.counts[round], 32+uint(round)*bits
+		if counts[s.keys[0]>>shift&(buckets-1)] == uint32(len(s.keys)) {
+			continue // all keys have the same bits here
+		}
+		sum := uint32(0)
+		for i, n := range counts {
+			counts[i] = sum
+			sum += n
+		}
+		for _, key := range s.keys {
+			at := &counts[key>>shift&(buckets-1)]
+			s.spare[*at] = key
+			*at++
+		}
+		s.keys, s.spare = s.spare, s.keys
+	}
 }
 
 // descending maps a float to an integer that is less the greater it is; NaN
