@@ -44,7 +44,7 @@ type Model struct {
 // Read parses the file at path. External data is read from the same folder.
 // Errors name the file; those about its content wrap ErrInvalid.
 func Read(path string) (*Model, error) {
-	b, err := readRegular(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,8 @@ func Read(path string) (*Model, error) {
 	return m, nil
 }
 
-// readRegular reads a regular file of at most 2 GiB whole.
-func readRegular(path string) ([]byte, error) {
+// ReadFile reads a regular file of at most 2 GiB whole, for Parse.
+func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

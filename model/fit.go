@@ -1,0 +1,306 @@
+package model
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/model/internal/probe"
+	"github.com/trtdet/trtdet/model/onnx"
+)
+
+// fit is what the graph behind the raw maps was found to do to them.
+type fit struct {
+	layout  decode.Layout // fused or split: how the graph takes the raw maps apart
+	family  decode.Family // of the decode formula, empty where nothing is decoded
+	decoded bool          // boxes come out in pixels
+	sigmoid bool          // everything, boxes too, went through a sigmoid and nothing else
+	anchors [][][2]float32
+}
+
+// feed is a level's raw maps, filled with numbers.
+type feed struct {
+	*level
+	maps     []*probe.Value // as level.raw
+	channels []int
+}
+
+// feeds fills every level's raw maps with numbers between -2 and 2 that look
+// random and are the same every time. Cell 0,0 is all zeros: there sigmoid is
+// exactly 1/2 and exp exactly 1, and the decoded box is the anchor itself.
+func (r *reading) feeds(levels []*level) ([]*feed, map[string]*probe.Value, error) {
+	var list []*feed
+	byName := map[string]*probe.Value{}
+	seed := uint32(1)
+	for _, l := range levels {
+		f := &feed{level: l}
+		for _, name := range l.raw {
+			s := r.shape(name)
+			if len(s) != 4 || s[0] < 1 || s[2] != l.ny || s[3] != l.nx || l.ny < 1 || l.nx < 1 {
+				return nil, nil, fmt.Errorf("%q has shape %v", name, s)
+			}
+			if s[0]*s[1]*s[2]*s[3] > 1<<25 {
+				return nil, nil, fmt.Errorf("%q of shape %v is too large", name, s)
+			}
+			v := &probe.Value{Type: onnx.Float32, Shape: s, Known: true, F: make([]float32, s[0]*s[1]*s[2]*s[3])}
+			for i := range v.F {
+				seed = seed*1664525 + 1013904223
+				if i%(l.ny*l.nx) != 0 {
+					v.F[i] = float32(seed>>8)/(1<<22) - 2
+				}
+			}
+			f.maps, f.channels = append(f.maps, v), append(f.channels, s[1])
+			byName[name] = v
+		}
+		list = append(list, f)
+	}
+	return list, byName, nil
+}
+
+// at returns prediction c (box 0-3, conf 4, labels from 5) of anchor a in the
+// cell with number cell, of the first picture.
+func (f *feed) at(layout decode.Layout, na, no, a, c, cell int) float32 {
+	m, channel := 0, 0
+	switch {
+	case layout == decode.Fused:
+		channel = a*no + c
+	case c < 4:
+		channel = a*4 + c
+	case c == 4:
+		m, channel = 1, a
+	default:
+		m, channel = 2, a*(no-5)+c-5
+	}
+	if layout == decode.Split && len(f.maps) == 1 {
+		channel += []int{0, 4 * na, 5 * na}[m]
+		m = 0
+	}
+	return f.maps[m].F[channel*f.ny*f.nx+cell]
+}
+
+// layouts lists the ways in which raw maps can be taken apart.
+func (f *feed) layouts(na, no int) []decode.Layout {
+	sum := 0
+	for _, c := range f.channels {
+		sum += c
+	}
+	switch {
+	case sum != na*no || no < 6:
+		return nil
+	case len(f.maps) == 1 && na == 1:
+		return []decode.Layout{decode.Fused}
+	case len(f.maps) == 1:
+		return []decode.Layout{decode.Fused, decode.Split}
+	case len(f.maps) == 3 && f.channels[0] == 4*na && f.channels[1] == na:
+		return []decode.Layout{decode.Split}
+	}
+	return nil
+}
+
+func logistic(x float32) float64 { return 1 / (1 + math.Exp(-float64(x))) }
+
+// near allows for the rounding of half-precision constants.
+func near(got float32, want float64) bool {
+	return math.Abs(float64(got)-want) <= 2e-3*max(1, math.Abs(want))
+}
+
+// cells picks the cells to compare: all of a small map, and a spread over a
+// large one.
+func (f *feed) cells() []int {
+	n := f.ny * f.nx
+	step := max(1, n/256)
+	var list []int
+	for i := 0; i < n; i += step {
+		list = append(list, i)
+	}
+	return append(list, n-1)
+}
+
+// fitRows compares rows (B, N, 5+nc), computed from raw maps, with every way of
+// decoding that trtdet knows.
+func (r *reading) fitRows(levels []*level, output string) (*fit, error) {
+	list, byName, err := r.feeds(levels)
+	if err != nil {
+		return nil, err
+	}
+	values, err := r.probe.Numbers(r.shapes, byName, []string{output})
+	if err != nil {
+		return nil, err
+	}
+	rows := values[output]
+	cells := 0
+	for _, l := range levels {
+		cells += l.ny * l.nx
+	}
+	if len(rows.Shape) != 3 || rows.F == nil || rows.Shape[1]%cells != 0 {
+		return nil, fmt.Errorf("it has shape %v", rows.Shape)
+	}
+	na, no := rows.Shape[1]/cells, rows.Shape[2]
+	for _, layout := range list[0].layouts(na, no) {
+		for _, try := range []func([]*feed, decode.Layout, []float32, int, int) *fit{asYOLOv5, asYOLOX, asGrid} {
+			if f := try(list, layout, rows.F, na, no); f != nil {
+				f.layout = layout
+				return f, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// eachRow calls fn for a selection of rows; it stops at the first false.
+func eachRow(list []*feed, rows []float32, na, no int, fn func(f *feed, level, a, cell int, row []float32) bool) bool {
+	start := 0
+	for i, f := range list {
+		n := f.ny * f.nx
+		for a := range na {
+			for _, cell := range f.cells() {
+				at := (start + a*n + cell) * no
+				if !fn(f, i, a, cell, rows[at:at+no]) {
+					return false
+				}
+			}
+		}
+		start += na * n
+	}
+	return true
+}
+
+func asYOLOv5(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
+	out := &fit{family: decode.YOLOv5, decoded: true, anchors: make([][][2]float32, len(list))}
+	ok := eachRow(list, rows, na, no, func(f *feed, level, a, cell int, row []float32) bool {
+		if cell == 0 {
+			out.anchors[level] = append(out.anchors[level], [2]float32{row[2], row[3]})
+		}
+		anchor := out.anchors[level][a]
+		if !(anchor[0] > 0 && anchor[1] > 0) || f.stride == 0 {
+			return false
+		}
+		p := func(c int) float64 { return logistic(f.at(layout, na, no, a, c, cell)) }
+		stride := float64(f.stride)
+		if !near(row[0], (2*p(0)-0.5+float64(cell%f.nx))*stride) || !near(row[1], (2*p(1)-0.5+float64(cell/f.nx))*stride) ||
+			!near(row[2], 4*p(2)*p(2)*float64(anchor[0])) || !near(row[3], 4*p(3)*p(3)*float64(anchor[1])) {
+			return false
+		}
+		for c := 4; c < no; c++ {
+			if !near(row[c], p(c)) {
+				return false
+			}
+		}
+		return true
+	})
+	if !ok {
+		return nil
+	}
+	return out
+}
+
+func asYOLOX(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
+	ok := na == 1 && eachRow(list, rows, na, no, func(f *feed, _, a, cell int, row []float32) bool {
+		p := func(c int) float64 { return float64(f.at(layout, na, no, a, c, cell)) }
+		stride := float64(f.stride)
+		if f.stride == 0 || !near(row[0], (p(0)+float64(cell%f.nx))*stride) || !near(row[1], (p(1)+float64(cell/f.nx))*stride) ||
+			!near(row[2], math.Exp(p(2))*stride) || !near(row[3], math.Exp(p(3))*stride) {
+			return false
+		}
+		return scoresMatch(f, layout, a, cell, row)
+	})
+	if !ok {
+		return nil
+	}
+	return &fit{family: decode.YOLOX, decoded: true}
+}
+
+// asGrid is YOLOX without decoding: boxes stand as they come out of the conv.
+func asGrid(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
+	ok := na == 1 && eachRow(list, rows, na, no, func(f *feed, _, a, cell int, row []float32) bool {
+		for c := range 4 {
+			if !near(row[c], float64(f.at(layout, na, no, a, c, cell))) {
+				return false
+			}
+		}
+		return scoresMatch(f, layout, a, cell, row)
+	})
+	if !ok {
+		return nil
+	}
+	return &fit{family: decode.YOLOX}
+}
+
+// scoresMatch reports whether conf and labels are the map's, as they are or
+// past a sigmoid that the cut takes away.
+func scoresMatch(f *feed, layout decode.Layout, a, cell int, row []float32) bool {
+	for c := 4; c < len(row); c++ {
+		v := f.at(layout, 1, len(row), a, c, cell)
+		if !near(row[c], float64(v)) && (f.sigmoid || !near(row[c], logistic(v))) {
+			return false
+		}
+	}
+	return true
+}
+
+// fitMap compares one level's output, (B, na, ny, nx, no) or (B, na*no, ny,
+// nx), with its raw maps: the same numbers in another order, or their sigmoid.
+// na is 0 where it is not known, and then only an unchanged order is found.
+func (r *reading) fitMap(l *level, output string, na int) (*fit, error) {
+	list, byName, err := r.feeds([]*level{l})
+	if err != nil {
+		return nil, err
+	}
+	values, err := r.probe.Numbers(r.shapes, byName, []string{output})
+	if err != nil {
+		return nil, err
+	}
+	v, f := values[output], list[0]
+	sum := 0
+	for _, c := range f.channels {
+		sum += c
+	}
+	if v.F == nil || v.Len() != r.batch*sum*l.ny*l.nx {
+		return nil, fmt.Errorf("it has shape %v", v.Shape)
+	}
+	fiveD := len(v.Shape) == 5
+	if fiveD {
+		na = v.Shape[1]
+	}
+	layouts := []decode.Layout{decode.Fused}
+	if na > 0 && sum%na == 0 {
+		layouts = f.layouts(na, sum/na)
+	} else {
+		na = 1
+	}
+	no := sum / na
+	if fiveD && (v.Shape[2] != l.ny || v.Shape[3] != l.nx || v.Shape[4] != no) ||
+		!fiveD && (len(v.Shape) != 4 || v.Shape[1] != sum || v.Shape[2] != l.ny || v.Shape[3] != l.nx) {
+		return nil, fmt.Errorf("it has shape %v", v.Shape)
+	}
+	for _, layout := range layouts {
+		for _, sigmoid := range []bool{false, true} {
+			if mapMatches(f, v.F, layout, na, no, fiveD, sigmoid) {
+				return &fit{layout: layout, sigmoid: sigmoid}, nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+func mapMatches(f *feed, out []float32, layout decode.Layout, na, no int, fiveD, sigmoid bool) bool {
+	n := f.ny * f.nx
+	for a := range na {
+		for _, cell := range f.cells() {
+			for c := range no {
+				want := float64(f.at(layout, na, no, a, c, cell))
+				if sigmoid {
+					want = logistic(float32(want))
+				}
+				at := (a*no+c)*n + cell
+				if fiveD {
+					at = (a*n+cell)*no + c
+				}
+				if !near(out[at], want) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}

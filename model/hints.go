@@ -1,0 +1,213 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/trtdet/trtdet/decode"
+)
+
+// said is everything that is known about a head without looking at its convs:
+// the hints, the files they name, and the model's metadata. Zero is unsaid.
+type said struct {
+	kind    decode.Kind
+	kindSet bool
+	layout  decode.Layout
+	family  decode.Family
+
+	anchors       [][][2]float32 // ascending by size
+	anchorsSource string         // flag or key, for messages
+	classes       int
+	classesSource string
+	names         []string
+	namesSource   string
+	strides       []int // ascending
+}
+
+// parseHead reads "KIND", "LAYOUT" or "KIND,LAYOUT". source names the flag or
+// key in the error.
+func (s *said) parseHead(text, source string) error {
+	for _, word := range strings.Split(text, ",") {
+		word = strings.TrimSpace(word)
+		switch k, l := decode.Kind(word), decode.Layout(word); {
+		case word == "":
+		case k == decode.Coupled || k == decode.DecoupledBase || k == decode.Decoupled || k == decode.KindYOLOX:
+			if s.kindSet {
+				return fmt.Errorf("%w: %s %.80q names two kinds", ErrHint, source, text)
+			}
+			s.kind, s.kindSet = k, true
+		case l == decode.Fused || l == decode.Split || l == decode.FiveD || l == decode.Rows || l == decode.RowsGrid || l == decode.Columns:
+			if s.layout != "" {
+				return fmt.Errorf("%w: %s %.80q names two layouts", ErrHint, source, text)
+			}
+			s.layout = l
+		default:
+			return fmt.Errorf("%w: %s has %.80q, which is neither a kind (coupled, decoupled-base, decoupled, yolox) nor a layout (fused, split, 5d, rows, rows-grid, columns)", ErrHint, source, word)
+		}
+	}
+	return nil
+}
+
+// gather collects the hints and, where they are silent, the metadata.
+func gather(h *Hints, meta func(string) (string, bool)) (*said, error) {
+	s := &said{}
+	if h == nil {
+		h = &Hints{}
+	}
+	if err := s.parseHead(h.Head, "--head"); err != nil {
+		return nil, err
+	}
+	switch f := decode.Family(h.Family); f {
+	case "", decode.YOLOv5, decode.YOLOX, decode.YOLOv8:
+		s.family = f
+	default:
+		return nil, fmt.Errorf("%w: family %.80q is none of yolov5, yolox, yolov8", ErrHint, h.Family)
+	}
+	if len(h.Anchors) > 0 {
+		if err := checkAnchors(h.Anchors); err != nil {
+			return nil, fmt.Errorf("%w: --anchors: %w", ErrHint, err)
+		}
+		s.anchors, s.anchorsSource = ascending(h.Anchors), "--anchors"
+	}
+	for i, v := range h.Strides {
+		if v < 1 || i > 0 && v < h.Strides[i-1] {
+			return nil, fmt.Errorf("%w: strides %v are not positive and ascending", ErrHint, h.Strides)
+		}
+	}
+	s.strides = h.Strides
+	if h.Classes < 0 || h.Classes > maxClasses {
+		return nil, fmt.Errorf("%w: classes is %d", ErrHint, h.Classes)
+	}
+	s.classes, s.classesSource = h.Classes, "the number of classes given"
+	if len(h.Names) > maxClasses {
+		return nil, fmt.Errorf("%w: there are %d names", ErrHint, len(h.Names))
+	}
+	s.names, s.namesSource = h.Names, "the names given"
+	if h.Cfg != "" {
+		if err := s.readCfg(h.Cfg); err != nil {
+			return nil, err
+		}
+	}
+	if h.Data != "" {
+		if err := s.readData(h.Data); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.readMeta(meta)
+}
+
+func checkAnchors(anchors [][][2]float32) error {
+	for i, level := range anchors {
+		if len(level) == 0 || len(level) != len(anchors[0]) {
+			return fmt.Errorf("level %d has %d anchors, level 0 has %d", i, len(level), len(anchors[0]))
+		}
+		for _, a := range level {
+			if !(a[0] > 0 && a[1] > 0) {
+				return fmt.Errorf("level %d has anchor %gx%g, want positive sizes", i, a[0], a[1])
+			}
+		}
+	}
+	return nil
+}
+
+// readCfg takes anchors and nc from YOLOv5's model.yaml.
+func (s *said) readCfg(path string) error {
+	top, err := readYAML(path)
+	if err != nil {
+		return fmt.Errorf("--cfg: %w", err)
+	}
+	if v, ok := top["anchors"]; ok && s.anchors == nil {
+		if _, count := intOf(v); count {
+			return fmt.Errorf("%w: --cfg %s says how many anchors there are, not their sizes (they were made while training); give the sizes with --anchors", ErrHint, path)
+		}
+		anchors, err := anchorsOf(v)
+		if err == nil {
+			err = checkAnchors(anchors)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: --cfg %s: %w", ErrHint, path, err)
+		}
+		s.anchors, s.anchorsSource = ascending(anchors), "--cfg "+path
+	}
+	if v, ok := top["nc"]; ok && s.classes == 0 {
+		n, ok := intOf(v)
+		if !ok || n < 1 || n > maxClasses {
+			return fmt.Errorf("%w: --cfg %s: nc is %v", ErrHint, path, v)
+		}
+		s.classes, s.classesSource = n, "nc of --cfg "+path
+	}
+	return nil
+}
+
+// readData takes the names from YOLOv5's data.yaml.
+func (s *said) readData(path string) error {
+	top, err := readYAML(path)
+	if err != nil {
+		return fmt.Errorf("--data: %w", err)
+	}
+	v, ok := top["names"]
+	if !ok {
+		return fmt.Errorf("%w: --data %s has no names", ErrHint, path)
+	}
+	names, err := namesOf(v)
+	if err != nil {
+		return fmt.Errorf("%w: --data %s: %w", ErrHint, path, err)
+	}
+	if len(s.names) == 0 {
+		s.names, s.namesSource = names, "--data "+path
+	}
+	return nil
+}
+
+// readMeta takes what YOLOv5's and Ultralytics' exports write into the file,
+// and the key "head", which reads like --head. Metadata that cannot be read is
+// passed over: it is a file's free text.
+func (s *said) readMeta(meta func(string) (string, bool)) error {
+	if text, ok := meta("head"); ok {
+		m := &said{}
+		if m.parseHead(text, "metadata head") == nil {
+			if !s.kindSet {
+				s.kind, s.kindSet = m.kind, m.kindSet
+			}
+			if s.layout == "" {
+				s.layout = m.layout
+			}
+		}
+	}
+	value := func(key string) any {
+		text, ok := meta(key)
+		if !ok {
+			return nil
+		}
+		v, err := parseLiteral(text)
+		if err != nil {
+			return nil
+		}
+		return v
+	}
+	if len(s.names) == 0 {
+		if names, err := namesOf(value("names")); err == nil && len(names) > 0 {
+			s.names, s.namesSource = names, "metadata names"
+		}
+	}
+	if s.anchors == nil {
+		anchors, err := anchorsOf(value("anchors"))
+		if err == nil && checkAnchors(anchors) == nil {
+			s.anchors, s.anchorsSource = ascending(anchors), "metadata anchors"
+		}
+	}
+	if s.strides == nil {
+		if list, ok := value("stride").([]any); ok {
+			var strides []int
+			for _, v := range list {
+				if n, ok := intOf(v); ok && n > 0 {
+					strides = append(strides, n)
+				}
+			}
+			if len(strides) == len(list) {
+				s.strides = strides
+			}
+		}
+	}
+	return nil
+}

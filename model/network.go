@@ -1,0 +1,169 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+
+	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/model/onnx"
+)
+
+// Network is an ONNX file that was read for detection and, where it decoded
+// inside, cut back to its raw maps. Its Spec follows every edit.
+type Network struct {
+	Spec
+	path    string
+	model   *onnx.Model
+	input   *onnx.ValueInfo
+	reading *reading
+}
+
+// Load reads the ONNX file at path, with what h says about it (nil for
+// nothing). External data is read from the file's folder. Errors name the file
+// and wrap ErrInvalid, ErrNotDetector, ErrUnknownHead, ErrAmbiguous or ErrHint,
+// or come from the file system.
+func Load(path string, h *Hints) (*Network, error) {
+	b, err := onnx.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	n, err := parse(b, filepath.Dir(path), h)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	n.path = path
+	return n, nil
+}
+
+// parse reads a network from the bytes of its file.
+func parse(b []byte, dir string, h *Hints) (*Network, error) {
+	m, err := onnx.Parse(b, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(m); err != nil {
+		return nil, err
+	}
+	input, err := imageInput(m)
+	if err != nil {
+		return nil, err
+	}
+	said, err := gather(h, m.Meta)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newReading(m, input)
+	if err != nil {
+		return nil, err
+	}
+	r.said = said
+	f, err := r.detect()
+	if err != nil {
+		return nil, err
+	}
+	if f.head.Kind == decode.KindUnknown && f.head.Layout != decode.Columns {
+		r.note("the kind of the head is not one trtdet knows; its default threshold is YOLOv5's (say --head KIND if you know it)")
+	}
+	if err := f.head.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknownHead, err)
+	}
+	if err := r.cutTo(f.outputs); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(b)
+	n := &Network{model: m, input: input, reading: r, Spec: Spec{
+		Head: f.head, Cut: f.cut, SHA256: hex.EncodeToString(sum[:]), Names: said.names,
+		Precision: precision(r.index, m.Graph), Parameters: parameters(r.index, m.Graph),
+	}}
+	if len(n.Names) == 0 {
+		n.Names = defaultNames(n.Head.Classes)
+	}
+	if err := n.defaults(h); err != nil {
+		return nil, err
+	}
+	return n, n.refresh()
+}
+
+// defaults fills in thresholds and preprocessing: the hints', or the head's.
+func (n *Network) defaults(h *Hints) error {
+	n.Thresholds = n.Head.DefaultThresholds()
+	n.Preprocess = n.Head.Family.Preprocess()
+	if h == nil {
+		return nil
+	}
+	if h.Conf != nil {
+		n.Thresholds.Conf = *h.Conf
+	}
+	if h.IoU != nil {
+		n.Thresholds.IoU = *h.IoU
+	}
+	if err := validThresholds(n.Thresholds); err != nil {
+		return fmt.Errorf("%w: %w", ErrHint, err)
+	}
+	if h.Letterbox != "" {
+		n.Preprocess.Letterbox = decode.Placement(h.Letterbox)
+	}
+	if h.ChannelOrder != "" {
+		n.Preprocess.ChannelOrder = decode.ChannelOrder(h.ChannelOrder)
+	}
+	if h.PixelRange != 0 {
+		n.Preprocess.PixelRange = h.PixelRange
+	}
+	if err := n.Preprocess.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrHint, err)
+	}
+	return nil
+}
+
+// refresh brings the part of Spec that edits change up to date.
+func (n *Network) refresh() error {
+	r, err := newReading(n.model, n.input)
+	if err != nil {
+		return err
+	}
+	r.said, r.notes = n.reading.said, n.reading.notes
+	n.reading = r
+	if n.Inputs, err = r.describe([]*onnx.ValueInfo{n.input}); err != nil {
+		return err
+	}
+	if n.Outputs, err = r.describe(n.model.Graph.Outputs); err != nil {
+		return err
+	}
+	n.Opset, n.Nodes, n.Notes = int(n.model.Opset("")), len(n.model.Graph.Nodes), r.notes
+	return nil
+}
+
+// InputSize returns the height and width in pixels that the network takes;
+// dynamic where they may vary, and then a side that is fixed all the same is
+// given and one that varies is 0.
+func (n *Network) InputSize() (height, width int, dynamic bool) {
+	s := n.input.Shape
+	if s[2].Known {
+		height = int(s[2].Value)
+	}
+	if s[3].Known {
+		width = int(s[3].Value)
+	}
+	return height, width, !s[2].Known || !s[3].Known
+}
+
+// Batch returns the number of pictures the network takes at once; dynamic
+// where it may vary, and then size is 0.
+func (n *Network) Batch() (size int, dynamic bool) {
+	if d := n.input.Shape[0]; d.Known {
+		return int(d.Value), false
+	}
+	return 0, true
+}
+
+// Marshal encodes the network as it now is, as one ONNX file with every weight
+// inside.
+func (n *Network) Marshal() ([]byte, error) {
+	b, err := n.model.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n.path, err)
+	}
+	return b, nil
+}
