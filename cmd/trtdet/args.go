@@ -1,0 +1,68 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// reorder moves a command's flags in front of its arguments, since the flag
+// parser stops at the first argument and people write `run m.onnx a.jpg
+// --nosave`. What stands behind "--" stays an argument, and so does "-".
+func reorder(app *cli.App, args []string) ([]string, error) {
+	at := slices.IndexFunc(args[min(1, len(args)):], func(a string) bool { return !strings.HasPrefix(a, "-") }) + 1
+	if at == 0 {
+		return args, nil
+	}
+	command := app.Command(args[at])
+	if command == nil {
+		return args, nil
+	}
+	known := slices.Concat(command.Flags, app.Flags, []cli.Flag{cli.HelpFlag})
+	var global, flags, arguments []string
+	rest := args[at+1:]
+	for i := 0; i < len(rest); i++ {
+		arg := rest[i]
+		if arg == "--" {
+			arguments = append(arguments, rest[i+1:]...)
+			break
+		}
+		if arg == "-" || !strings.HasPrefix(arg, "-") {
+			arguments = append(arguments, arg)
+			continue
+		}
+		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		f := findFlag(known, name)
+		if f == nil {
+			return nil, usagef("%s: there is no flag %s%s; see trtdet %[1]s --help",
+				command.Name, strings.SplitN(arg, "=", 2)[0], suggestion(cli.SuggestFlag(command.Flags, name, false)))
+		}
+		to := &flags
+		if slices.Contains(app.Flags, f) {
+			to = &global
+		}
+		*to = append(*to, arg)
+		if takesValue(f) && !hasValue {
+			if i++; i == len(rest) {
+				return nil, usagef("%s: flag %s needs a value; see trtdet %[1]s --help", command.Name, arg)
+			}
+			*to = append(*to, rest[i])
+		}
+	}
+	return slices.Concat(args[:at], global, []string{args[at]}, flags, []string{"--"}, arguments), nil
+}
+
+func findFlag(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+func takesValue(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	return ok && d.TakesValue()
+}

@@ -1,0 +1,116 @@
+// Command trtdet builds TensorRT engines from detectors with decoupled heads
+// and finds objects in pictures with them. See trtdet --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Exit statuses.
+const (
+	exitFailed = 1 // something could not be read, built or run
+	exitUsage  = 2 // the command line is wrong
+)
+
+// usageError is a wrong command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errReported ends a command whose errors have been printed already.
+var errReported = errors.New("")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl+C ends the program at once
+	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	app := newApp(stdin, stdout, stderr)
+	args, err := reorder(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, args)
+	}
+	if ctx.Err() != nil && err != nil {
+		err = errors.New("interrupted")
+	}
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errReported):
+		return exitFailed
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "trtdet: %v\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "trtdet: %v\n", err)
+	return exitFailed
+}
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
+	app := &cli.App{
+		Name:  "trtdet",
+		Usage: "YOLOv5 detectors with decoupled heads, from ONNX to TensorRT, served from Go",
+		Description: "Examples:\n" +
+			"  trtdet build model.onnx                  write model.engine and its manifest\n" +
+			"  trtdet run model.onnx pictures/          find objects, save annotated pictures\n" +
+			"  trtdet info                              what this machine has to work with\n" +
+			"  trtdet info model.onnx                   what trtdet knows of a model",
+		Version:                version,
+		Reader:                 stdin,
+		Writer:                 stdout,
+		ErrWriter:              stderr,
+		HideHelpCommand:        true,
+		UseShortOptionHandling: false,
+		Commands:               []*cli.Command{buildCommand(), runCommand(), infoCommand(), completionCommand(), buildChildCommand()},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "verbose", Usage: "print TensorRT's own log too"},
+		},
+		Before: func(c *cli.Context) error {
+			level := slog.LevelWarn
+			if c.Bool("verbose") {
+				level = slog.LevelDebug
+			}
+			slog.SetDefault(slog.New(&lineHandler{w: stderr, level: level}))
+			return nil
+		},
+		Action: func(c *cli.Context) error {
+			if name := c.Args().First(); name != "" {
+				return usagef("there is no command %q%s; see trtdet --help", name, suggestion(cli.SuggestCommand(c.App.Commands, name)))
+			}
+			return cli.ShowAppHelp(c)
+		},
+		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
+		// exit statuses are run's business
+		ExitErrHandler: func(*cli.Context, error) {},
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = func(c *cli.Context, err error, _ bool) error {
+			return usagef("%s: %w; see trtdet %[1]s --help", c.Command.Name, err)
+		}
+	}
+	cli.VersionPrinter = func(c *cli.Context) { printVersion(c.App.Writer) }
+	return app
+}
+
+func suggestion(name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %s?", strings.TrimSpace(name))
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v2"
+
+	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/pipeline"
+	"github.com/trtdet/trtdet/report"
+)
+
+const (
+	categoryRun    = "The run"
+	categoryOutput = "What comes out"
+)
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "find objects in pictures",
+		ArgsUsage: "MODEL SOURCE...",
+		Description: "SOURCE is a picture (JPEG, PNG, WebP, BMP, TIFF), a folder, a pattern, or - for a list of paths on\n" +
+			"standard input. Annotated pictures go to runs/detect/exp, exp2, ...\n\n" +
+			"Examples:\n" +
+			"  trtdet run best.onnx street.jpg\n" +
+			"  trtdet run best.onnx 'pictures/**/*.jpg' --conf-thres 0.4 --classes 0,2 --save-txt\n" +
+			"  find . -name '*.png' | trtdet run best.onnx - --format jsonl --nosave > found.jsonl",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Category: categoryRun, Name: "device", Usage: "`DEVICE`: auto, cpu, cuda:0, cuda:0,1, or 0,1", Value: "auto"},
+			&cli.StringFlag{Category: categoryRun, Name: "imgsz", Aliases: []string{"img", "img-size"}, Usage: "input `SIZE` in pixels, or HEIGHT,WIDTH",
+				DefaultText: "the model's, 640 where it is dynamic"},
+			&cli.IntFlag{Category: categoryRun, Name: "batch", Usage: "`N` pictures at once", Value: 1},
+			&cli.IntFlag{Category: categoryRun, Name: "threads", Usage: "`N` threads on the CPU", DefaultText: "one per core"},
+			&cli.IntFlag{Category: categoryDetection, Name: "max-det", Usage: "most detections `N` in a picture", Value: engine.DefaultMaxDet},
+			&cli.IntSliceFlag{Category: categoryDetection, Name: "classes", Usage: "keep these class `INDICES` only: 0,2,5", DefaultText: "all"},
+			&cli.BoolFlag{Category: categoryDetection, Name: "agnostic-nms", Usage: "let boxes of different classes suppress each other"},
+			&cli.StringFlag{Category: categoryOutput, Name: "format", Usage: "on standard output: `table`, jsonl, coco or csv", Value: "table"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "nosave", Usage: "save no annotated pictures"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "save-txt", Usage: "save YOLO label files in labels/"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "save-conf", Usage: "with --save-txt: the score at the end of each line"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "save-crop", Usage: "save each object cut out in crops/CLASS/"},
+			&cli.StringFlag{Category: categoryOutput, Name: "project", Usage: "save to `FOLDER`/NAME", Value: "runs/detect"},
+			&cli.StringFlag{Category: categoryOutput, Name: "name", Usage: "save to PROJECT/`NAME`", Value: "exp"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "exist-ok", Usage: "save to PROJECT/NAME even if it exists"},
+			&cli.IntFlag{Category: categoryOutput, Name: "line-thickness", Usage: "of boxes, in `PIXELS`", DefaultText: "by the picture's size"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "hide-labels", Usage: "draw boxes without labels"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "hide-conf", Usage: "draw labels without scores"},
+		}, thresholdFlags(), headFlags()),
+		Action: runPictures,
+	}
+}
+
+func runPictures(c *cli.Context) error {
+	if c.NArg() < 2 {
+		return usagef("run: want MODEL and at least one SOURCE; see trtdet run --help")
+	}
+	modelPath, sources := c.Args().First(), c.Args().Tail()
+	options, err := runOptions(c)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(report.Formats, c.String("format")) {
+		return usagef("--format %s: want table, jsonl, coco or csv", c.String("format"))
+	}
+	detector, err := engine.Open(modelPath, options)
+	if err != nil {
+		return err
+	}
+	defer detector.Close()
+	return runOver(c, detector, sources, options)
+}
+
+func runOptions(c *cli.Context) (*engine.Options, error) {
+	o := &engine.Options{
+		Batch: c.Int("batch"), MaxDet: c.Int("max-det"), Classes: c.IntSlice("classes"),
+		AgnosticNMS: c.Bool("agnostic-nms"), Threads: c.Int("threads"),
+	}
+	for _, flag := range []string{"batch", "max-det"} {
+		if c.Int(flag) < 1 {
+			return nil, usagef("--%s %d: want 1 or more", flag, c.Int(flag))
+		}
+	}
+	for _, flag := range []string{"threads", "line-thickness"} {
+		if c.IsSet(flag) && c.Int(flag) < 1 {
+			return nil, usagef("--%s %d: want 1 or more", flag, c.Int(flag))
+		}
+	}
+	var err error
+	if o.Device, err = engine.ParseDevice(c.String("device")); err != nil {
+		return nil, usagef("--device: %w", err)
+	}
+	if o.Head, err = hints(c); err != nil {
+		return nil, err
+	}
+	if o.Height, o.Width, err = parseImgSize(c.String("imgsz")); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// runOver takes the sources through the detector and reports what comes out.
+func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Options) error {
+	writer, err := report.NewWriter(c.String("format"), c.App.Writer, longestName(d))
+	if err != nil {
+		return err
+	}
+	folder, err := outputFolder(c)
+	if err != nil {
+		return err
+	}
+	bar := startBar(c, sources)
+	var pictures, failed, found int
+	var nonFinite atomic.Int64
+	err = pipeline.Run(c.Context, d, pipeline.Sources(sources, c.App.Reader), pipeline.Options{
+		Batch:   o.Batch,
+		Workers: o.Threads,
+		Finish: func(item *pipeline.Item) error {
+			nonFinite.Add(int64(item.Result.NonFinite))
+			if folder == nil {
+				return nil
+			}
+			return folder.Save(item.Name, item.Picture, item.Result.Detections)
+		},
+		Emit: func(item *pipeline.Item) error {
+			bar.step(func() { err = emit(c, writer, item) })
+			pictures++
+			found += len(item.Result.Detections)
+			if item.Err != nil {
+				failed++
+			}
+			return err
+		},
+	})
+	bar.finish()
+	if closeErr := writer.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	if n := nonFinite.Load(); n > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "trtdet: warning: %d predictions were NaN or infinite and were left out\n", n)
+	}
+	if c.String("format") == "table" {
+		fmt.Fprintf(c.App.Writer, "\n%s in %s", count(found, "object"), count(pictures-failed, "picture"))
+		if folder != nil {
+			fmt.Fprintf(c.App.Writer, ", saved to %s", folder.Path())
+		}
+		fmt.Fprintln(c.App.Writer)
+	}
+	if failed > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "trtdet: %s could not be read or saved\n", count(failed, "picture"))
+		return errReported
+	}
+	return nil
+}
+
+// emit writes an item's record; an error of its own goes to standard error as
+// well where the format has no place for it.
+func emit(c *cli.Context, w report.Writer, item *pipeline.Item) error {
+	if item.Err != nil && (c.String("format") == "coco" || c.String("format") == "csv") {
+		fmt.Fprintf(c.App.ErrWriter, "trtdet: %v\n", item.Err)
+	}
+	return w.Write(&report.Record{
+		Source: item.Source, Width: item.Width, Height: item.Height, Detections: item.Result.Detections, Err: item.Err,
+	})
+}
+
+func outputFolder(c *cli.Context) (*report.Folder, error) {
+	o := report.FolderOptions{
+		Pictures: !c.Bool("nosave"), Labels: c.Bool("save-txt"), Conf: c.Bool("save-conf"), Crops: c.Bool("save-crop"),
+		Style: imaging.Style{LineThickness: c.Int("line-thickness"), HideLabels: c.Bool("hide-labels"), HideConf: c.Bool("hide-conf")},
+	}
+	if o.Conf && !o.Labels {
+		return nil, usagef("--save-conf adds scores to label files: say --save-txt too")
+	}
+	if !o.Any() {
+		return nil, nil
+	}
+	return report.NewFolder(c.String("project"), c.String("name"), c.Bool("exist-ok"), o)
+}
+
+func longestName(d *engine.Detector) int {
+	longest := 0
+	spec := d.Spec()
+	for id := range spec.Head.Classes {
+		longest = max(longest, utf8.RuneCountInString(d.ClassName(id)))
+	}
+	return longest
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// runBar is the progress of a run on a terminal; elsewhere it does nothing.
+type runBar struct{ bar *progressbar.ProgressBar }
+
+func startBar(c *cli.Context, sources []string) runBar {
+	if !isTerminal(c.App.ErrWriter) {
+		return runBar{}
+	}
+	total := -1 // a list on standard input has no known end
+	if !slices.Contains(sources, "-") {
+		total = 0
+		for range pipeline.Sources(sources, nil) {
+			total++
+		}
+	}
+	if total == 1 {
+		return runBar{}
+	}
+	return runBar{progressbar.NewOptions(total, progressbar.OptionSetWriter(c.App.ErrWriter),
+		progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("pictures"), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())}
+}
+
+// step clears the bar, lets write print, and draws the bar one picture on.
+func (b runBar) step(write func()) {
+	if b.bar == nil {
+		write()
+		return
+	}
+	b.bar.Clear() //nolint:errcheck // a bar that cannot be drawn is no loss
+	write()
+	b.bar.Add(1) //nolint:errcheck // see above
+}
+
+func (b runBar) finish() {
+	if b.bar != nil {
+		b.bar.Finish() //nolint:errcheck // see above
+	}
+}

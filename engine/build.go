@@ -1,0 +1,353 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/trtdet/trtdet/model"
+	"github.com/trtdet/trtdet/trt"
+)
+
+// Errors a caller of Build may act on; trt's and model's come through as well.
+var (
+	// ErrExists: the output is there already and Force is not set.
+	ErrExists = errors.New("it exists already")
+	// ErrBatchFolded: a network whose outputs do not have one row per picture.
+	ErrBatchFolded = errors.New("an output does not follow the batch")
+	// ErrNoChild: neither a child's command line nor InProcess was given.
+	ErrNoChild = errors.New("no command to run the build in: set Child to a program that calls BuildChild, or InProcess")
+)
+
+// BuildOptions say how an engine is built. Of the zero value only Child or
+// InProcess must be set.
+type BuildOptions struct {
+	// Child is the command line of a program that calls BuildChild at once.
+	// TensorRT runs there, so that a model which crashes or hangs it is an
+	// error here.
+	Child []string
+	// InProcess runs TensorRT in the caller's process instead.
+	InProcess bool
+
+	// Head is what the caller knows of the head and the model does not say.
+	Head model.Hints
+	// Height and Width of the network's input in pixels, for a model whose
+	// input size is dynamic; 0 takes 640.
+	Height, Width int
+	// Batch is the least, best and largest number of pictures run at once; the
+	// zero value is one picture. A model with a fixed batch of one is made
+	// dynamic where it can be.
+	Batch BatchRange
+	// Half computes in half precision.
+	Half bool
+
+	// TensorRT to use and the library or folder to take it from; the zero
+	// values take the first that is found.
+	TensorRT trt.Flavor
+	Library  string
+	// Targets are the GPUs a TensorRT-RTX engine is for; empty means all that
+	// it builds for by default. The others build for the GPU at hand.
+	Targets []trt.ComputeCapability
+	// WorkspaceBytes bounds TensorRT's scratch memory; 0 leaves it to TensorRT.
+	WorkspaceBytes int64
+	// TimingCache is a file that TensorRT 10 and 11 read and update.
+	TimingCache string
+	// OptLevel is TensorRT's optimization level, 0 to 5; nil leaves it alone.
+	OptLevel *int
+	// Timeout ends a build that takes longer; 0 lets it take its time.
+	Timeout time.Duration
+
+	// Force overwrites an engine that exists.
+	Force bool
+	// Progress, when set, is called for every step TensorRT reports.
+	Progress func(trt.Progress)
+	// Log gets TensorRT's words and trtdet's warnings; nil means none.
+	Log *slog.Logger
+}
+
+// BatchRange is the least, best and largest batch of an engine.
+type BatchRange struct{ Min, Opt, Max int }
+
+func (b BatchRange) String() string { return fmt.Sprintf("%d:%d:%d", b.Min, b.Opt, b.Max) }
+
+// Build makes a TensorRT engine from the detector in the ONNX file onnxPath
+// and writes it to planPath, its manifest beside it (see ManifestPath). Until
+// both are whole nothing is written under these names; a cancelled ctx stops
+// TensorRT at once.
+func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*model.Manifest, error) {
+	if o == nil || (len(o.Child) == 0 && !o.InProcess) {
+		return nil, ErrNoChild
+	}
+	if !o.Force {
+		if _, err := os.Lstat(planPath); err == nil {
+			return nil, fmt.Errorf("%s: %w; --force overwrites it", planPath, ErrExists)
+		}
+	}
+	part, err := openPart(planPath)
+	if err != nil {
+		return nil, fmt.Errorf("writing the engine: %w", err)
+	}
+	defer part.close()
+
+	n, err := prepare(onnxPath, o)
+	if err != nil {
+		return nil, err
+	}
+	job := &buildJob{Plan: part.path(), Flavor: o.TensorRT, Library: o.Library, Config: trt.BuildConfig{
+		WorkspaceBytes: o.WorkspaceBytes, Targets: o.Targets, OptLevel: o.OptLevel,
+	}}
+	if job.Config.Profiles, err = profiles(n, o); err != nil {
+		return nil, fmt.Errorf("%s: %w", onnxPath, err)
+	}
+	if job.ONNX, err = writeEdited(n); err != nil {
+		return nil, err
+	}
+	defer os.Remove(job.ONNX)
+	cache, err := openCache(job, o.TimingCache)
+	if err != nil {
+		return nil, err
+	}
+	if cache != nil {
+		defer cache.close()
+	}
+
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout,
+			fmt.Errorf("it took longer than %s (--timeout): %w", o.Timeout, context.DeadlineExceeded))
+		defer cancel()
+	}
+	outcome, err := o.runJob(ctx, job)
+	if err != nil {
+		return nil, fmt.Errorf("building an engine from %s: %w", onnxPath, err)
+	}
+	if err := checkFollowsBatch(n, outcome.Outputs); err != nil {
+		return nil, fmt.Errorf("%s: %w", onnxPath, err)
+	}
+	for _, sentence := range outcome.Ignored {
+		o.log().Warn(sentence)
+	}
+	manifest, err := newManifest(n, job, outcome)
+	if err != nil {
+		return nil, err
+	}
+	if cache != nil {
+		if err := cache.commit(); err != nil {
+			return nil, fmt.Errorf("timing cache: %w", err)
+		}
+	}
+	if err := manifest.Write(ManifestPath(planPath)); err != nil {
+		return nil, err
+	}
+	if err := part.commit(); err != nil {
+		return nil, fmt.Errorf("writing the engine: %w", err)
+	}
+	return manifest, nil
+}
+
+// ManifestPath is where the manifest of the plan at planPath lies.
+func ManifestPath(planPath string) string { return planPath + ".json" }
+
+func (o *BuildOptions) log() *slog.Logger {
+	if o.Log == nil {
+		return discard
+	}
+	return o.Log
+}
+
+func (o *BuildOptions) runJob(ctx context.Context, job *buildJob) (*buildOutcome, error) {
+	progress := o.Progress
+	if progress == nil {
+		progress = func(trt.Progress) {}
+	}
+	if o.InProcess {
+		return job.run(ctx, o.log(), progress)
+	}
+	return job.runInChild(ctx, o.Child, o.log(), progress)
+}
+
+// prepare reads the model and makes it the network that TensorRT is to see.
+func prepare(path string, o *BuildOptions) (*model.Network, error) {
+	n, err := model.Load(path, &o.Head)
+	if err != nil {
+		return nil, err
+	}
+	if size, dynamic := n.Batch(); !dynamic && o.Batch != (BatchRange{}) && o.Batch != (BatchRange{size, size, size}) {
+		if size != 1 {
+			return nil, fmt.Errorf("%s: the batch is fixed at %d and cannot be %s: leave --batch out, or export with a dynamic batch",
+				path, size, o.Batch)
+		}
+		if err := n.MakeBatchDynamic(); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if o.Half {
+		if err := n.Half(); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return n, checkTargets(n, o.Targets)
+}
+
+// checkTargets refuses GPUs that cannot compute in the network's precision;
+// TensorRT itself finds that out only on the GPU.
+func checkTargets(n *model.Network, targets []trt.ComputeCapability) error {
+	dtype := map[string]string{model.BF16: "bfloat16", model.FP8: "float8e4m3"}[n.Precision]
+	for _, t := range targets {
+		if dtype != "" && !t.Supports(dtype) {
+			return fmt.Errorf("target %s does not compute in %s: leave it out of --target", t.Target(), n.Precision)
+		}
+	}
+	return nil
+}
+
+// profiles returns the one optimization profile of the network's dynamic
+// input, or none where everything is fixed.
+func profiles(n *model.Network, o *BuildOptions) ([]trt.Profile, error) {
+	height, width, err := inputSize(n, o.Height, o.Width, o.log())
+	if err != nil {
+		return nil, err
+	}
+	_, _, dynamicSize := n.InputSize()
+	size, dynamicBatch := n.Batch()
+	if !dynamicSize && !dynamicBatch {
+		return nil, nil
+	}
+	batch := o.Batch
+	switch {
+	case !dynamicBatch:
+		batch = BatchRange{size, size, size}
+	case batch == BatchRange{}:
+		batch = BatchRange{1, 1, 1}
+	}
+	if batch.Min < 1 || batch.Min > batch.Opt || batch.Opt > batch.Max {
+		return nil, fmt.Errorf("batch %s: want 1 <= MIN <= OPT <= MAX", batch)
+	}
+	shape := func(b int) []int { return []int{b, 3, height, width} }
+	return []trt.Profile{{n.Inputs[0].Name: trt.ProfileShape{
+		Min: shape(batch.Min), Opt: shape(batch.Opt), Max: shape(batch.Max),
+	}}}, nil
+}
+
+// writeEdited writes the network to a temporary file, because TensorRT wants
+// a path.
+func writeEdited(n *model.Network) (string, error) {
+	data, err := n.Marshal()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp("", "trtdet-*.onnx")
+	if err != nil {
+		return "", fmt.Errorf("writing the edited network: %w", err)
+	}
+	_, err = f.Write(data)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return "", fmt.Errorf("writing the edited network: %w", err)
+	}
+	return f.Name(), nil
+}
+
+// openCache prepares the timing cache's file, if one is asked for.
+func openCache(job *buildJob, path string) (*partFile, error) {
+	if path == "" {
+		return nil, nil
+	}
+	if path, err := filepath.Abs(path); err == nil {
+		job.TimingCache = path
+	}
+	cache, err := openPart(path)
+	if err != nil {
+		return nil, fmt.Errorf("timing cache: %w", err)
+	}
+	job.TimingCacheOut = cache.path()
+	return cache, nil
+}
+
+// checkFollowsBatch refuses a network that TensorRT would build without a
+// murmur and that would mix up the pictures of a batch.
+func checkFollowsBatch(n *model.Network, outputs []trt.TensorInfo) error {
+	want, dynamic := n.Batch()
+	if dynamic {
+		want = -1
+	}
+	for _, t := range outputs {
+		if len(t.Shape) == 0 || t.Shape[0] != want {
+			return fmt.Errorf("%w: %s is %v, its first dimension should be %d; leave --batch out, or export with a dynamic batch",
+				ErrBatchFolded, t.Name, t.Shape, want)
+		}
+	}
+	return nil
+}
+
+func newManifest(n *model.Network, job *buildJob, outcome *buildOutcome) (*model.Manifest, error) {
+	sum, size, err := hashFile(job.Plan)
+	if err != nil {
+		return nil, fmt.Errorf("reading the plan back: %w", err)
+	}
+	m := &model.Manifest{
+		Version:             model.ManifestVersion,
+		Plan:                model.ManifestPlan{SHA256: sum, Bytes: size},
+		ONNX:                model.ManifestONNX{SHA256: n.SHA256},
+		TensorRT:            model.ManifestTensorRT{Flavor: string(outcome.Flavor), Version: outcome.Version},
+		ComputeCapabilities: []string{},
+		Inputs:              tensorInfos(outcome.Inputs),
+		Outputs:             tensorInfos(outcome.Outputs),
+		Profiles:            []model.Profile{},
+		Precision:           n.Precision,
+		Head:                n.Head,
+		Preprocess:          n.Preprocess,
+		Names:               n.Names,
+		Thresholds:          n.Thresholds,
+	}
+	for _, p := range job.Config.Profiles {
+		profile := model.Profile{}
+		for name, shape := range p {
+			profile[name] = model.ProfileShape(shape)
+		}
+		m.Profiles = append(m.Profiles, profile)
+	}
+	if outcome.Flavor == trt.RTX {
+		data, err := os.ReadFile(job.Plan)
+		if err != nil {
+			return nil, fmt.Errorf("reading the plan back: %w", err)
+		}
+		header, err := trt.ReadPlanHeader(data)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range header.ComputeCapabilities {
+			m.ComputeCapabilities = append(m.ComputeCapabilities, c.String())
+		}
+	}
+	return m, nil
+}
+
+func tensorInfos(tensors []trt.TensorInfo) []model.TensorInfo {
+	infos := make([]model.TensorInfo, len(tensors))
+	for i, t := range tensors {
+		infos[i] = model.TensorInfo(t)
+	}
+	return infos
+}
+
+func hashFile(path string) (sum string, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), size, err
+}

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/trtdet/trtdet/trt"
+)
+
+// A build runs in a child process, because a hostile or merely unlucky ONNX
+// file crashes TensorRT's parser, runs it for ever, or deadlocks it for lack of
+// memory. The child reads one buildJob from standard input, writes buildEvents
+// to eventsFD, one JSON object a line, and goes away when standard input ends:
+// that is how it notices that its parent has died.
+const eventsFD = 3
+
+// buildEvent is one line of the child's report. Exactly one field is set; Done
+// or Failed is the last.
+type buildEvent struct {
+	Progress *trt.Progress `json:"progress,omitempty"`
+	Log      *buildLog     `json:"log,omitempty"`
+	Done     *buildOutcome `json:"done,omitempty"`
+	Failed   *buildFailure `json:"failed,omitempty"`
+}
+
+type buildLog struct {
+	Level   slog.Level `json:"level"`
+	Message string     `json:"message"`
+}
+
+// buildFailure carries an error across the pipe.
+type buildFailure struct {
+	Message string `json:"message"`
+	Kind    string `json:"kind,omitempty"`
+}
+
+// failureKinds are the sentinels that survive the way to the parent.
+var failureKinds = map[string]error{
+	"no-library": trt.ErrNoLibrary, "version": trt.ErrVersion, "no-driver": trt.ErrNoDriver,
+	"parse": trt.ErrParse, "build": trt.ErrBuild, "unsupported": trt.ErrUnsupported, "invalid": trt.ErrInvalid,
+}
+
+func newBuildFailure(err error) *buildFailure {
+	f := &buildFailure{Message: err.Error()}
+	for name, kind := range failureKinds {
+		if errors.Is(err, kind) {
+			f.Kind = name
+		}
+	}
+	return f
+}
+
+// Error and Unwrap make a failure the error it was in the child.
+func (f *buildFailure) Error() string { return f.Message }
+func (f *buildFailure) Unwrap() error { return failureKinds[f.Kind] }
+
+// BuildChild is the whole life of the child process that Build starts: the
+// program whose command line BuildOptions.Child holds calls it and exits with
+// what it returns.
+func BuildChild() int {
+	events := os.NewFile(eventsFD, "events")
+	in := bufio.NewReader(os.Stdin)
+	line, err := in.ReadBytes('\n')
+	var job buildJob
+	if err == nil {
+		err = json.Unmarshal(line, &job)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "trtdet: this command is started by `trtdet build` and takes its job from it:", err)
+		return 2
+	}
+	go func() {
+		io.Copy(io.Discard, in) //nolint:errcheck // ends when the parent does
+		os.Exit(1)
+	}()
+	var mu sync.Mutex
+	encoder := json.NewEncoder(events)
+	send := func(e buildEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		encoder.Encode(e) //nolint:errcheck // a parent that no longer reads is about to kill us
+	}
+	outcome, err := job.run(context.Background(), slog.New(eventHandler{send}), func(p trt.Progress) {
+		send(buildEvent{Progress: &p})
+	})
+	if err != nil {
+		send(buildEvent{Failed: newBuildFailure(err)})
+		return 1
+	}
+	send(buildEvent{Done: outcome})
+	return 0
+}
+
+// eventHandler sends log records up the pipe; the parent decides what is shown.
+type eventHandler struct{ send func(buildEvent) }
+
+func (h eventHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h eventHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
+func (h eventHandler) WithGroup(string) slog.Handler            { return h }
+
+func (h eventHandler) Handle(_ context.Context, r slog.Record) error {
+	h.send(buildEvent{Log: &buildLog{Level: r.Level, Message: r.Message}})
+	return nil
+}

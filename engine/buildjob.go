@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/trtdet/trtdet/trt"
+)
+
+// buildJob is the part of a build that TensorRT does: files in, files out. It
+// travels to the child process as JSON.
+type buildJob struct {
+	ONNX string `json:"onnx"`
+	Plan string `json:"plan"`
+	// TimingCache is read if it exists; the new one goes to TimingCacheOut.
+	TimingCache    string          `json:"timing_cache,omitempty"`
+	TimingCacheOut string          `json:"timing_cache_out,omitempty"`
+	Flavor         trt.Flavor      `json:"flavor"`
+	Library        string          `json:"library,omitempty"`
+	Config         trt.BuildConfig `json:"config"`
+}
+
+// buildOutcome is what TensorRT says of a finished build.
+type buildOutcome struct {
+	Flavor  trt.Flavor       `json:"flavor"`
+	Version string           `json:"version"`
+	Inputs  []trt.TensorInfo `json:"inputs"`
+	Outputs []trt.TensorInfo `json:"outputs"`
+	// Ignored has a sentence for each setting this TensorRT does not take.
+	Ignored []string `json:"ignored,omitempty"`
+}
+
+// run does the job in this process.
+func (j *buildJob) run(ctx context.Context, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+	library, err := trt.Load(j.Flavor, j.Library)
+	if err != nil {
+		return nil, err
+	}
+	defer library.Close()
+	builder, err := library.NewBuilder(log)
+	if err != nil {
+		return nil, err
+	}
+	defer builder.Close()
+	network, err := builder.ParseONNX(j.ONNX)
+	if err != nil {
+		return nil, err
+	}
+	defer network.Close()
+	outcome := &buildOutcome{
+		Flavor:  library.Flavor(),
+		Version: library.Version(),
+		Inputs:  network.Inputs(),
+		Outputs: network.Outputs(),
+	}
+	if j.TimingCache != "" {
+		cache, err := os.ReadFile(j.TimingCache)
+		if err != nil && !os.IsNotExist(err) {
+			return nil, fmt.Errorf("timing cache: %w", err)
+		}
+		j.Config.TimingCache = cache
+	}
+	outcome.Ignored = library.Ignored(j.Config)
+	plan, err := builder.Build(ctx, network, j.Config, progress)
+	if err != nil {
+		return nil, err
+	}
+	defer plan.Close()
+	if err := overwrite(j.Plan, plan.Bytes()); err != nil {
+		return nil, fmt.Errorf("writing the plan: %w", err)
+	}
+	if cache := plan.TimingCache(); j.TimingCacheOut != "" && cache != nil {
+		if err := overwrite(j.TimingCacheOut, cache); err != nil {
+			return nil, fmt.Errorf("writing the timing cache: %w", err)
+		}
+	}
+	return outcome, nil
+}
+
+// overwrite fills a file that exists, keeping the inode that the parent has
+// locked, and makes sure the bytes are on the disk.
+func overwrite(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// discard is a logger for callers who want none.
+var discard = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/trtdet/trtdet/trt"
+)
+
+// ErrBuildCrashed is wrapped by the error of a build whose TensorRT died or
+// stood still. The process that asked for the build is not harmed.
+var ErrBuildCrashed = errors.New("TensorRT did not survive this model")
+
+// stall is how long a build may use no processor time before it counts as
+// deadlocked, which is how TensorRT answers too little memory.
+const stall = 60 * time.Second
+
+// runInChild does the job in a process of its own. A cancelled ctx kills it.
+func (j *buildJob) runInChild(ctx context.Context, command []string, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+	job, err := json.Marshal(j)
+	if err != nil {
+		return nil, err
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting the build: %w", err)
+	}
+	defer reader.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	child := exec.CommandContext(ctx, command[0], command[1:]...)
+	child.ExtraFiles = []*os.File{writer} // becomes eventsFD
+	// a group of its own: Ctrl+C on the terminal reaches the parent alone
+	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	said := &tail{limit: 4 << 10}
+	child.Stdout, child.Stderr = said, said
+	child.WaitDelay = time.Second
+	stdin, err := child.StdinPipe() // stays open: its end is the child's sign that the parent is gone
+	if err != nil {
+		writer.Close()
+		return nil, fmt.Errorf("starting the build: %w", err)
+	}
+	err = child.Start()
+	writer.Close()
+	if err != nil {
+		return nil, fmt.Errorf("starting the build: %w", err)
+	}
+	if _, err = stdin.Write(append(job, '\n')); err != nil {
+		cancel(fmt.Errorf("handing the build its job: %w", err))
+	}
+	var heard atomic.Int64 // counts events, so that the watch sees life in them too
+	go watch(ctx, child.Process.Pid, &heard, func() {
+		cancel(fmt.Errorf("%w: it has done nothing for %s, most often for lack of memory", ErrBuildCrashed, stall))
+	})
+	var outcome *buildOutcome
+	var failure error
+	decoder := json.NewDecoder(reader)
+	for {
+		var e buildEvent
+		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
+			break // the pipe ends with the child; what it did not say shows below
+		} else if err != nil {
+			cancel(fmt.Errorf("%w: it no longer makes sense: %w", ErrBuildCrashed, err))
+			break
+		}
+		heard.Add(1)
+		switch {
+		case e.Progress != nil:
+			progress(*e.Progress)
+		case e.Log != nil:
+			log.Log(ctx, e.Log.Level, e.Log.Message)
+		case e.Done != nil:
+			outcome = e.Done
+		case e.Failed != nil:
+			failure = e.Failed
+		}
+	}
+	err = child.Wait()
+	switch {
+	case context.Cause(ctx) != nil:
+		return nil, context.Cause(ctx)
+	case failure != nil:
+		return nil, failure
+	case outcome != nil:
+		return outcome, nil
+	}
+	return nil, crash(err, said.String())
+}
+
+// crash words the end of a child that did not say goodbye.
+func crash(err error, said string) error {
+	how := "it ended without a word"
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		how = "its process ended with " + exit.String()
+		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			how = "its process died of " + status.Signal().String()
+			if status.Signal() == syscall.SIGKILL {
+				how = "its process was killed, most often for lack of memory"
+			}
+		}
+	}
+	if line := lastLine(said); line != "" {
+		how += " (" + line + ")"
+	}
+	return fmt.Errorf("%w: %s", ErrBuildCrashed, how)
+}
+
+func lastLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// watch calls stalled when the process has neither spoken nor used the
+// processor for as long as stall.
+func watch(ctx context.Context, pid int, heard *atomic.Int64, stalled func()) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	var last string
+	since := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := fmt.Sprint(heard.Load(), processorTime(pid))
+		if now != last {
+			last, since = now, time.Now()
+		} else if time.Since(since) > stall {
+			stalled()
+			return
+		}
+	}
+}
+
+// processorTime returns the clock ticks a process has used, 0 when it is gone.
+func processorTime(pid int) int64 {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// the command's name, in parentheses, may hold spaces: count from its end
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return user + system
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	limit int
+	data  []byte
+}
+
+var _ io.Writer = (*tail)(nil)
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.data = append(t.data, p...)
+	if over := len(t.data) - t.limit; over > 0 {
+		t.data = append(t.data[:0], t.data[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.data) }

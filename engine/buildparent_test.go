@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/trtdet/trtdet/trt"
+)
+
+// child runs a job with a shell script in the child's place.
+func child(ctx context.Context, script string, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+	return (&buildJob{}).runInChild(ctx, []string{"sh", "-c", script}, log, progress)
+}
+
+func TestChildReports(t *testing.T) {
+	var log bytes.Buffer
+	var phases []string
+	outcome, err := child(t.Context(), `read job
+		echo '{"log":{"level":4,"message":"a word of TensorRT"}}' >&3
+		echo '{"progress":{"Phase":"one"}}' >&3
+		echo '{"progress":{"Phase":"two"}}' >&3
+		echo '{"done":{"flavor":"rtx","version":"1.2.3"}}' >&3`,
+		slog.New(slog.NewTextHandler(&log, nil)), func(p trt.Progress) { phases = append(phases, p.Phase) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcome.Flavor != trt.RTX || outcome.Version != "1.2.3" {
+		t.Errorf("outcome %+v", outcome)
+	}
+	if got := strings.Join(phases, " "); got != "one two" {
+		t.Errorf("phases %q", got)
+	}
+	if !strings.Contains(log.String(), "a word of TensorRT") {
+		t.Errorf("log %q", log.String())
+	}
+}
+
+func TestChildFails(t *testing.T) {
+	for _, c := range []struct {
+		name, script string
+		kind         error
+		words        string
+	}{
+		{"says why", `read job; echo '{"failed":{"message":"node 3 is odd","kind":"parse"}}' >&3; exit 1`, trt.ErrParse, "node 3 is odd"},
+		{"crashes", `read job; kill -SEGV $$`, ErrBuildCrashed, "segmentation fault"},
+		{"is killed", `read job; kill -KILL $$`, ErrBuildCrashed, "memory"},
+		{"exits without a word", `read job; exit 3`, ErrBuildCrashed, "exit status 3"},
+		{"prints its last words", `read job; echo 'terminate called' >&2; exit 134`, ErrBuildCrashed, "terminate called"},
+		{"talks nonsense", `read job; echo 'nonsense' >&3`, ErrBuildCrashed, ""},
+		{"does not take its job", `exec 0<&-; exit 1`, ErrBuildCrashed, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := child(t.Context(), c.script, discard, func(trt.Progress) {})
+			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.words) {
+				t.Errorf("got %v, want %v with %q", err, c.kind, c.words)
+			}
+		})
+	}
+}
+
+func TestChildIsKilled(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	// it ignores every signal but the one that cannot be ignored
+	_, err := child(ctx, `trap '' INT TERM HUP; read job; while :; do sleep 0.05; done`, discard, func(trt.Progress) {})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %s to kill the child", took)
+	}
+}

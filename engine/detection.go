@@ -1,0 +1,45 @@
+package engine
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/trtdet/trtdet/decode"
+)
+
+// Detection is one object found in a picture.
+type Detection struct {
+	// ClassID is the class's index; Class its name, or the index as text where
+	// the model names no classes.
+	ClassID int
+	Class   string
+	// Score is confidence times label, 0 to 1.
+	Score float32
+	// Box is in pixels of the picture, clipped to it.
+	Box decode.Box
+}
+
+// MarshalJSON writes {"class_id","class","score","box":[x1,y1,x2,y2]}.
+func (d Detection) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ClassID int        `json:"class_id"`
+		Class   string     `json:"class"`
+		Score   float32    `json:"score"`
+		Box     [4]float32 `json:"box"`
+	}{d.ClassID, d.Class, d.Score, [4]float32{d.Box.X1, d.Box.Y1, d.Box.X2, d.Box.Y2}})
+}
+
+// Result is what was found in one picture, best score first.
+type Result struct {
+	Detections []Detection
+	// NonFinite counts predictions dropped because they held NaN or infinity:
+	// a sign of a broken model, or of half precision that overflowed.
+	NonFinite int
+	// Timing is that of the whole batch the picture was in.
+	Timing Timing
+}
+
+// Timing is how long a batch spent in each stage.
+type Timing struct {
+	Letterbox, Network, Decode, NMS time.Duration
+}

@@ -1,0 +1,170 @@
+package ort
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	onnxruntime "github.com/yalue/onnxruntime_go"
+
+	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/engine/internal/backend"
+	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/model"
+)
+
+// Config says how the network is run.
+type Config struct {
+	// Height and Width of the network's input in pixels.
+	Height, Width int
+	// Threads that ONNX Runtime computes with; 0 means one per core.
+	Threads int
+}
+
+// Backend runs one network in ONNX Runtime. See backend.Backend.
+type Backend struct {
+	session    *onnxruntime.DynamicAdvancedSession
+	decoder    *decode.Decoder
+	preprocess decode.Preprocess
+	height     int
+	width      int
+	batch      int // 0 where the network takes any
+	half       bool
+	outputs    []string
+	inputs     chan []float32 // free input buffers; its length bounds the batches under way
+	network    chan struct{}  // holds one token: one batch at a time uses all threads
+}
+
+var _ backend.Backend = (*Backend)(nil)
+
+// batchesUnderWay is one batch in the network and one on either side of it.
+const batchesUnderWay = 3
+
+// Open makes the network ready to run. The network's bytes are not needed
+// afterwards.
+func Open(n *model.Network, c Config) (*Backend, error) {
+	if _, err := Load(); err != nil {
+		return nil, err
+	}
+	decoder, err := decode.NewDecoder(n.Head)
+	if err != nil {
+		return nil, err
+	}
+	input := n.Inputs[0]
+	if input.DType != "float32" && input.DType != "float16" {
+		return nil, fmt.Errorf("input %s is %s, want float32 or float16: export the model with float inputs", input.Name, input.DType)
+	}
+	b := &Backend{
+		decoder:    decoder,
+		preprocess: n.Preprocess,
+		height:     c.Height,
+		width:      c.Width,
+		half:       input.DType == "float16",
+		outputs:    headOutputs(n.Head),
+		inputs:     make(chan []float32, batchesUnderWay),
+		network:    make(chan struct{}, 1),
+	}
+	if size, dynamic := n.Batch(); !dynamic {
+		b.batch = size
+	}
+	for range batchesUnderWay {
+		b.inputs <- nil
+	}
+	data, err := n.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	options, err := onnxruntime.NewSessionOptions()
+	if err != nil {
+		return nil, fmt.Errorf("ONNX Runtime: %w", err)
+	}
+	defer options.Destroy()
+	if err := options.SetIntraOpNumThreads(c.Threads); err != nil {
+		return nil, fmt.Errorf("ONNX Runtime, --threads %d: %w", c.Threads, err)
+	}
+	b.session, err = onnxruntime.NewDynamicAdvancedSessionWithONNXData(data, []string{input.Name}, b.outputs, options)
+	if err != nil {
+		return nil, fmt.Errorf("ONNX Runtime refuses the network: %w", err)
+	}
+	return b, nil
+}
+
+// headOutputs lists the tensors the head reads, each once.
+func headOutputs(h decode.Head) []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, l := range h.Levels {
+		for _, name := range l.Outputs {
+			if !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// MaxBatch is the largest batch the network takes; 0 means any.
+func (b *Backend) MaxBatch() int { return b.batch }
+
+// Device returns "cpu".
+func (b *Backend) Device() string { return "cpu" }
+
+// Close frees the network. It is safe to call twice, not during Candidates.
+func (b *Backend) Close() error {
+	if b.session == nil {
+		return nil
+	}
+	err := b.session.Destroy()
+	b.session = nil
+	return err
+}
+
+// Candidates implements backend.Backend.
+func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) ([]backend.Found, backend.Timing, error) {
+	var timing backend.Timing
+	rows := len(pictures)
+	if b.batch > 0 {
+		if rows > b.batch {
+			return nil, timing, fmt.Errorf("a batch of %d pictures, but the network takes %d", rows, b.batch)
+		}
+		rows = b.batch // what lies in the rest is not looked at
+	}
+	var input []float32
+	select {
+	case input = <-b.inputs:
+	case <-ctx.Done():
+		return nil, timing, ctx.Err()
+	}
+	defer func() { b.inputs <- input }()
+
+	start := time.Now()
+	size := 3 * b.height * b.width
+	if cap(input) < rows*size {
+		input = make([]float32, rows*size)
+	}
+	input = input[:rows*size]
+	found := make([]backend.Found, len(pictures))
+	for i, p := range pictures {
+		found[i].Fit = decode.NewFit(p.Width, p.Height, b.width, b.height, b.preprocess.Letterbox)
+		imaging.Letterbox(input[i*size:(i+1)*size], p, found[i].Fit, b.preprocess)
+	}
+	timing.Letterbox = time.Since(start)
+
+	outputs, free, took, err := b.run(ctx, input, rows)
+	timing.Network = took
+	if err != nil {
+		return nil, timing, err
+	}
+	defer free()
+
+	start = time.Now()
+	for i := range found {
+		found[i].Candidates, found[i].NonFinite, err = b.decoder.Decode(nil, outputs, i, b.width, b.height, conf)
+		if err != nil {
+			return nil, timing, err
+		}
+	}
+	timing.Decode = time.Since(start)
+	return found, timing, nil
+}

@@ -1,0 +1,99 @@
+package ort
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	onnxruntime "github.com/yalue/onnxruntime_go"
+
+	"github.com/trtdet/trtdet/internal/sharedlib"
+)
+
+// LibraryEnv names the variable that points to ONNX Runtime's shared library,
+// or the folder it lies in.
+const LibraryEnv = "TRTDET_ONNXRUNTIME"
+
+// ErrNoLibrary is returned when ONNX Runtime is not on this machine.
+var ErrNoLibrary = errors.New("ONNX Runtime (libonnxruntime.so) was not found: " +
+	"pip install onnxruntime, or set " + LibraryEnv + " to the library")
+
+// Library is one ONNX Runtime found on this machine. Of several, the first
+// that loads is used.
+type Library struct {
+	Path    string `json:"path"`
+	Source  string `json:"source"`
+	Version string `json:"version,omitempty"`
+	// Reason says why it is not used; empty for the one that is.
+	Reason string `json:"reason,omitempty"`
+}
+
+var loading struct {
+	sync.Mutex
+	used  *Library // nil until one has loaded
+	tried []Library
+}
+
+// Load makes ONNX Runtime ready, once per process, and returns the library
+// that is used.
+func Load() (Library, error) {
+	loading.Lock()
+	defer loading.Unlock()
+	if loading.used != nil {
+		return *loading.used, nil
+	}
+	loading.tried = nil
+	for _, place := range places() {
+		l := Library{Path: place.Path, Source: place.Source}
+		onnxruntime.SetSharedLibraryPath(place.Path)
+		if err := onnxruntime.InitializeEnvironment(onnxruntime.WithLogLevelError()); err != nil {
+			l.Reason = err.Error()
+			loading.tried = append(loading.tried, l)
+			continue
+		}
+		l.Version = onnxruntime.GetVersion()
+		loading.used = &l
+		return l, nil
+	}
+	if len(loading.tried) == 0 {
+		if given := os.Getenv(LibraryEnv); given != "" {
+			return Library{}, fmt.Errorf("%s=%s holds no libonnxruntime.so: %w", LibraryEnv, given, ErrNoLibrary)
+		}
+		return Library{}, ErrNoLibrary
+	}
+	first := loading.tried[0]
+	return Library{}, fmt.Errorf("ONNX Runtime in %s does not load: %s; set %s to one that does", first.Path, first.Reason, LibraryEnv)
+}
+
+// Search returns every ONNX Runtime found on this machine, the one that is
+// used first and the others with the reason they are not.
+func Search() []Library {
+	used, err := Load()
+	loading.Lock()
+	defer loading.Unlock()
+	var all []Library
+	if err == nil {
+		all = append(all, used)
+	}
+	all = append(all, loading.tried...)
+	for _, place := range places() {
+		known := false
+		for _, l := range all {
+			known = known || l.Path == place.Path
+		}
+		if !known {
+			all = append(all, Library{Path: place.Path, Source: place.Source, Reason: "another was found first"})
+		}
+	}
+	return all
+}
+
+func places() []sharedlib.Place {
+	return sharedlib.Find(sharedlib.Query{
+		Given:    os.Getenv(LibraryEnv),
+		Patterns: []string{"libonnxruntime.so", "libonnxruntime.so.1", "libonnxruntime.so.1.*"},
+		Deps:     []string{"onnxruntime/lib"},
+		Python:   []string{"onnxruntime/capi"},
+	})
+}

@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"log/slog"
+
+	"github.com/trtdet/trtdet/model"
+)
+
+// Options say how a model is run. The zero value, and nil, run it with the
+// model's own thresholds on the best device there is.
+type Options struct {
+	// Device to run on; the zero value is the CPU, see ParseDevice for "auto".
+	Device Device
+	// Head is what the caller knows of the head and the model file does not
+	// say. Its Conf and IoU replace the model's thresholds.
+	Head model.Hints
+	// Height and Width of the network's input in pixels, for a network whose
+	// input size is dynamic; 0 takes 640. They are rounded up to a whole number
+	// of the head's largest stride.
+	Height, Width int
+	// Batch is the largest number of pictures run at once; 0 means 1.
+	Batch int
+	// MaxDet is the most detections kept in a picture; 0 means 1000.
+	MaxDet int
+	// Classes keeps only these class indices; empty keeps all.
+	Classes []int
+	// AgnosticNMS lets a box suppress boxes of other classes.
+	AgnosticNMS bool
+	// Threads the CPU computes with; 0 means one per core.
+	Threads int
+	// Log gets warnings; nil means slog.Default.
+	Log *slog.Logger
+}
+
+// The defaults of Options' zeros, YOLOv5's own.
+const (
+	DefaultImgSize = 640
+	DefaultMaxDet  = 1000
+	DefaultIoU     = 0.45
+)

@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/trtdet/trtdet/model"
+	"github.com/trtdet/trtdet/trt"
+)
+
+// ErrDamaged is wrapped when a plan is not the one its manifest describes.
+var ErrDamaged = errors.New("the engine does not match its manifest")
+
+// IsPlan reports whether a path names a TensorRT engine rather than an ONNX
+// file, going by its extension.
+func IsPlan(path string) bool {
+	return strings.HasSuffix(path, ".engine") || strings.HasSuffix(path, ".plan")
+}
+
+// ReadPlanManifest returns the manifest of the plan at planPath after holding
+// the plan against it: size, hash and, for TensorRT-RTX, the plan's own header.
+// TensorRT is not asked. The error wraps ErrDamaged or os's errors.
+func ReadPlanManifest(planPath string) (*model.Manifest, error) {
+	if _, err := os.Stat(planPath); err != nil {
+		return nil, err
+	}
+	m, err := model.ReadManifest(ManifestPath(planPath))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no manifest (%s): build it with trtdet build", planPath, ManifestPath(planPath))
+	}
+	if err != nil {
+		return nil, err
+	}
+	sum, size, err := hashFile(planPath)
+	if err != nil {
+		return nil, err
+	}
+	if size != m.Plan.Bytes {
+		return nil, fmt.Errorf("%s: %w: %d bytes, the manifest says %d; build it again: %s",
+			planPath, ErrDamaged, size, m.Plan.Bytes, rebuild(planPath))
+	}
+	if sum != m.Plan.SHA256 {
+		return nil, fmt.Errorf("%s: %w: its SHA-256 differs; build it again: %s", planPath, ErrDamaged, rebuild(planPath))
+	}
+	if trt.Flavor(m.TensorRT.Flavor) == trt.RTX {
+		data, err := os.ReadFile(planPath)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := trt.ReadPlanHeader(data); err != nil {
+			return nil, fmt.Errorf("%s: %w: %w; build it again: %s", planPath, ErrDamaged, err, rebuild(planPath))
+		}
+	}
+	return m, nil
+}
+
+// rebuild is the command that makes the plan anew. The ONNX file's name is not
+// recorded: it may have moved, and its hash is what counts.
+func rebuild(planPath string) string {
+	return fmt.Sprintf("trtdet build MODEL.onnx -o %s --force", planPath)
+}
