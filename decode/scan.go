@@ -50,7 +50,7 @@ type chunk struct {
 	class    [chunkSize]int32
 	best     [chunkSize]float32 // best label so far
 	before   [chunkSize]float32 // best label of the classes before class
-	bad      [chunkSize]float32 // NaN once a label was not finite
+	suspect  bool               // one of all the labels is NaN or infinite
 }
 
 // run decodes one view.
@@ -109,44 +109,64 @@ func (s *scan) flush(v *view) {
 // labelsByChannel reads labels channel by channel, each for all survivors.
 func (s *scan) labelsByChannel(v *view) {
 	n := s.n
-	position, class, best, before, bad := s.position[:n], s.class[:n], s.best[:n], s.before[:n], s.bad[:n]
+	position, class, best, before := s.position[:n], s.class[:n], s.best[:n], s.before[:n]
+	exponents := uint32(0)
 	plane := v.labels[:v.count]
 	for i, p := range position {
 		x := plane[p]
-		best[i], before[i], class[i], bad[i] = x, float32(math.Inf(-1)), 0, x-x
+		exponents |= exponentCarry(x)
+		best[i], before[i], class[i] = x, float32(math.Inf(-1)), 0
 	}
 	for k := 1; k < s.classes; k++ {
 		plane := v.labels[k*v.channel:][:v.count]
 		for i, p := range position {
 			x := plane[p]
-			bad[i] += x - x
+			exponents |= exponentCarry(x)
 			if x > best[i] {
 				best[i], before[i], class[i] = x, best[i], int32(k)
 			}
 		}
 	}
+	s.suspect = exponents>>31 != 0
 }
 
 // labelsByRow reads each survivor's labels, which lie side by side.
 func (s *scan) labelsByRow(v *view) {
+	exponents := uint32(0)
 	for i, p := range s.position[:s.n] {
 		row := v.labels[int(p)*v.position:][:s.classes]
-		best, before, class, bad := row[0], float32(math.Inf(-1)), 0, row[0]-row[0]
-		for k := 1; k < len(row); k++ {
-			x := row[k]
-			bad += x - x
+		best, before, class := row[0], float32(math.Inf(-1)), 0
+		for k, x := range row {
+			exponents |= exponentCarry(x)
 			if x > best {
 				best, before, class = x, best, k
 			}
 		}
-		s.best[i], s.before[i], s.class[i], s.bad[i] = best, before, int32(class), bad
+		s.best[i], s.before[i], s.class[i] = best, before, int32(class)
 	}
+	s.suspect = exponents>>31 != 0
+}
+
+// exponentCarry has its highest bit set where x is NaN or infinite: all bits
+// of its exponent are ones, and one more carries over.
+func exponentCarry(x float32) uint32 { return math.Float32bits(x)&^(1<<31) + 1<<23 }
+
+// finiteLabels reports whether all labels of survivor i are finite.
+func (s *scan) finiteLabels(v *view, i int) bool {
+	at := int(s.position[i]) * v.position
+	for range s.classes {
+		if !finite(v.labels[at]) {
+			return false
+		}
+		at += v.channel
+	}
+	return true
 }
 
 // emit appends survivor i if its score passes and its numbers are finite.
 func (s *scan) emit(v *view, i int) {
 	p := int(s.position[i])
-	if s.bad[i] != 0 {
+	if s.suspect && !s.finiteLabels(v, i) {
 		s.nonFinite++
 		return
 	}
