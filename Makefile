@@ -10,17 +10,17 @@ OUT := build/out
 # Between releases the version is the one in cmd/trtdet/version.go.
 VERSION := $(shell git describe --tags --exact-match --dirty 2>/dev/null)
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(if $(shell git status --porcelain 2>/dev/null),-dirty)
-# go does not look into the archive and the header that cgo uses. Their hashes on the command line make it build and
-# test again when they change.
+# go does not look into the archive and the header that trt uses. Their hashes on its command lines make it compile and
+# link again when they change (-D, of imports by relative path, does nothing else in a module).
 LIBRARY = $(shell sha256sum $(OUT)/lib/libtrtdet.a 2>/dev/null | cut -c1-16)
-export CGO_CFLAGS := -O2 -g -DTRTDET_HEADER=0x$(shell sha256sum csrc/include/trtdet.h | cut -c1-15)
-export TRTDET_LIBRARY = $(LIBRARY)
-GO_LDFLAGS = $(VERSION:%=-X main.version=%) -X main.commit=$(COMMIT) -X main.library=$(LIBRARY)
+HEADER := $(shell sha256sum csrc/include/trtdet.h | cut -c1-16)
+LDFLAGS = $(VERSION:%=-X main.version=%) -X main.commit=$(COMMIT) -X main.library=$(LIBRARY)
+GO_FLAGS = -gcflags 'github.com/trtdet/trtdet/trt=-D $(HEADER)' -ldflags '$(LDFLAGS)'
 
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
 
-.PHONY: help setup build library demo test test-full lint bench fuzz clean distclean
+.PHONY: help setup setup-test setup-lint build library demo test test-full lint bench fuzz clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -33,29 +33,29 @@ library: setup
 	@cmake --build --preset release
 
 build: library ## build/out/bin/trtdet
-	@$(RUN) go build -trimpath -ldflags '$(GO_LDFLAGS)' -o $(OUT)/bin/trtdet ./cmd/trtdet
+	@$(RUN) go build -trimpath $(GO_FLAGS) -o $(OUT)/bin/trtdet ./cmd/trtdet
 
 demo: build ## build an engine from the model that the repository carries, and find objects in pictures
 	@build/demo.sh
 
-test: ## set up for tests and run them
+setup-test:
 	@build/setup.sh test
-	@$(MAKE) --no-print-directory build
-	@$(RUN) build/test.sh
 
-test-full: ## every test, the long ones too: race detector, sanitizers, each fuzz target for FUZZTIME
-	@build/setup.sh test
-	@$(MAKE) --no-print-directory build
-	@$(RUN) build/test.sh --full
-	@$(MAKE) --no-print-directory fuzz
-
-lint: ## gofmt, go vet, staticcheck, clang-format, clang-tidy, ruff, shellcheck
+setup-lint:
 	@build/setup.sh build lint
-	@$(MAKE) --no-print-directory library
+
+test: setup-test build ## set up for tests and run them
+	@$(RUN) build/test.sh $(GO_FLAGS)
+
+test-full: setup-test build ## every test, the long ones too: race detector, sanitizers, each fuzz target for FUZZTIME
+	@$(RUN) build/test.sh --full $(GO_FLAGS)
+	@$(RUN) build/fuzz.sh $(FUZZTIME)
+
+lint: setup-lint library ## gofmt, go vet, staticcheck, clang-format, clang-tidy, ruff, shellcheck
 	@$(RUN) build/lint.sh
 
 bench: build ## benchmarks, BENCHTIME each
-	@$(RUN) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -ldflags '$(GO_LDFLAGS)' ./...
+	@$(RUN) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(GO_FLAGS) ./...
 
 fuzz: build ## each fuzz target for FUZZTIME
 	@$(RUN) build/fuzz.sh $(FUZZTIME)

@@ -26,4 +26,6 @@ if ! new_enough; then
 fi
 # The Go chosen here is the one that works: no other is fetched behind its back.
 export GOTOOLCHAIN=local
+# go-nvml's own header calls some of its functions deprecated, which fills the screen on a first build.
+export CGO_CFLAGS=${CGO_CFLAGS:--O2 -g -Wno-deprecated-declarations}
 exec "$@"

@@ -39,7 +39,7 @@ tidy() {
 	cmake --preset test >build/out/cmake.log || { cat build/out/cmake.log && return 1; }
 	printf '%s\n' "${cpp[@]}" | grep '\.cpp$' |
 		xargs -P "$(nproc)" -n 1 "$deps/lint/bin/clang-tidy" -p build/out/cmake --quiet 2>build/out/clang-tidy.log || {
-		grep -v 'warnings generated\|warnings treated as errors\|Suppressed\|Use -header-filter' build/out/clang-tidy.log
+		grep -v '^\[\|warnings generated\|warnings treated as errors\|Suppressed\|Use -header-filter' build/out/clang-tidy.log
 		return 1
 	}
 }

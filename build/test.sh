@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# build/test.sh [--full]: every test, after `make test` has set up and built. --full leaves out -short and adds the race detector
-# over every package and csrc under the sanitizers.
+# build/test.sh [--full] [GO FLAGS]: every test, after `make test` has set up and built. --full leaves out -short and adds the
+# race detector over every package and csrc under the sanitizers.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 full=
-[[ ${1:-} != --full ]] || full=yes
+if [[ ${1:-} == --full ]]; then
+	full=yes
+	shift
+fi
 venv_python=build/deps/venv/bin/python
 nets=build/out/nets
-# The library's hash makes go test again when the library has changed.
-go_test=(go test -timeout 20m -ldflags "-X main.library=${TRTDET_LIBRARY:-}")
+# -count=1: go cannot see that the program, a net or an oracle which a test runs has changed.
+go_test=(go test -count=1 -timeout 20m "$@")
 
 say() { echo "== $* ($SECONDS s)"; }
 
