@@ -37,7 +37,7 @@ func (d *Decoder) Head() Head { return d.head }
 //
 // A prediction is dropped and counted in nonFinite when a number that decides
 // about it is NaN or infinite: its confidence; one of its labels, once the
-// confidence passes; its box, once the score passes.
+// confidence passes; its box or score, once the score passes.
 //
 // Nothing is allocated where dst has room. Errors wrap ErrHead and name the
 // tensor with the shape it has and the shape the head wants.

@@ -178,10 +178,12 @@ func (s *scan) emit(v *view, i int) {
 	if !(score > s.conf) {
 		return
 	}
-	box := s.box(v, p)
 	at := p * v.position
-	raw := v.box[at] + v.box[at+v.channel] + v.box[at+2*v.channel] + v.box[at+3*v.channel]
-	if !finite(raw) || !finite(box.X1) || !finite(box.Y1) || !finite(box.X2) || !finite(box.Y2) {
+	exponents := exponentCarry(v.box[at]) | exponentCarry(v.box[at+v.channel]) |
+		exponentCarry(v.box[at+2*v.channel]) | exponentCarry(v.box[at+3*v.channel])
+	box := s.box(v, p)
+	exponents |= exponentCarry(box.X1) | exponentCarry(box.Y1) | exponentCarry(box.X2) | exponentCarry(box.Y2) | exponentCarry(score)
+	if exponents>>31 != 0 {
 		s.nonFinite++
 		return
 	}
