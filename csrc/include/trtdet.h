@@ -42,6 +42,7 @@ uint32_t trtdet_abi_version(void) TRTDET_NOEXCEPT;
 /* ---- errors ---------------------------------------------------------------------------------------------- */
 
 typedef enum trtdet_code {
+  TRTDET_OK = 0,          /* of no error (NULL) */
   TRTDET_INVALID = 1,     /* an argument is null or contradicts the network; the message says which */
   TRTDET_LIBRARY = 2,     /* a library cannot be loaded, or lacks a symbol */
   TRTDET_VERSION = 3,     /* the library is of another flavor, or older than what is asked of it */
@@ -97,11 +98,11 @@ void trtdet_library_free(trtdet_library* library) TRTDET_NOEXCEPT;
 /* ---- builder and network --------------------------------------------------------------------------------- */
 
 typedef enum trtdet_severity { /* as nvinfer1::ILogger::Severity */
-  TRTDET_LOG_INTERNAL_ERROR = 0,
-  TRTDET_LOG_ERROR = 1,
-  TRTDET_LOG_WARNING = 2,
-  TRTDET_LOG_INFO = 3,
-  TRTDET_LOG_VERBOSE = 4
+                               TRTDET_LOG_INTERNAL_ERROR = 0,
+                               TRTDET_LOG_ERROR = 1,
+                               TRTDET_LOG_WARNING = 2,
+                               TRTDET_LOG_INFO = 3,
+                               TRTDET_LOG_VERBOSE = 4
 } trtdet_severity;
 
 /*
@@ -130,18 +131,18 @@ void trtdet_builder_free(trtdet_builder* builder) TRTDET_NOEXCEPT;
 typedef struct trtdet_network trtdet_network;
 
 typedef enum trtdet_dtype { /* as nvinfer1::DataType */
-  TRTDET_FLOAT32 = 0,
-  TRTDET_FLOAT16 = 1,
-  TRTDET_INT8 = 2,
-  TRTDET_INT32 = 3,
-  TRTDET_BOOL = 4,
-  TRTDET_UINT8 = 5,
-  TRTDET_FLOAT8_E4M3 = 6,
-  TRTDET_BFLOAT16 = 7,
-  TRTDET_INT64 = 8,
-  TRTDET_INT4 = 9,
-  TRTDET_FLOAT4_E2M1 = 10,
-  TRTDET_FLOAT8_E8M0 = 11
+                            TRTDET_FLOAT32 = 0,
+                            TRTDET_FLOAT16 = 1,
+                            TRTDET_INT8 = 2,
+                            TRTDET_INT32 = 3,
+                            TRTDET_BOOL = 4,
+                            TRTDET_UINT8 = 5,
+                            TRTDET_FLOAT8_E4M3 = 6,
+                            TRTDET_BFLOAT16 = 7,
+                            TRTDET_INT64 = 8,
+                            TRTDET_INT4 = 9,
+                            TRTDET_FLOAT4_E2M1 = 10,
+                            TRTDET_FLOAT8_E8M0 = 11
 } trtdet_dtype;
 
 typedef enum trtdet_role { TRTDET_INPUT = 0, TRTDET_OUTPUT = 1 } trtdet_role;
@@ -171,7 +172,8 @@ void trtdet_network_free(trtdet_network* network) TRTDET_NOEXCEPT;
 
 typedef struct trtdet_config trtdet_config;
 
-/* An empty configuration, TensorRT's own defaults; of no flavor, may serve many builds. \param out  trtdet_config_free */
+/* An empty configuration, TensorRT's own defaults; of no flavor, may serve many builds. \param out  trtdet_config_free
+ */
 trtdet_error* trtdet_config_create(trtdet_config** out) TRTDET_NOEXCEPT;
 void trtdet_config_free(trtdet_config* config) TRTDET_NOEXCEPT;
 /*
@@ -183,7 +185,8 @@ trtdet_error* trtdet_config_shape(trtdet_config* config, int32_t profile, const 
                                   const int64_t* min, const int64_t* opt, const int64_t* max) TRTDET_NOEXCEPT;
 /* Most device memory, in bytes, that one layer may use while the plan runs. */
 trtdet_error* trtdet_config_workspace(trtdet_config* config, uint64_t bytes) TRTDET_NOEXCEPT;
-/* Adds a compute capability (75 for 7.5) that the plan must run on. TensorRT-RTX only; none = RTX's choice, from 80 up. */
+/* Adds a compute capability (75 for 7.5) that the plan must run on. TensorRT-RTX only; none = RTX's choice, from 80 up.
+ */
 trtdet_error* trtdet_config_target(trtdet_config* config, int32_t compute_capability) TRTDET_NOEXCEPT;
 /* Starts from this timing cache (copied); size 0 starts an empty one. TensorRT-RTX has none and ignores it. */
 trtdet_error* trtdet_config_timing_cache(trtdet_config* config, const void* data, size_t size) TRTDET_NOEXCEPT;
@@ -211,7 +214,8 @@ trtdet_error* trtdet_network_build(trtdet_network* network, const trtdet_config*
                                    void* progress_context, trtdet_plan** out) TRTDET_NOEXCEPT;
 /* \return the plan's bytes, *size of them; valid until the plan is freed. */
 const void* trtdet_plan_data(const trtdet_plan* plan, size_t* size) TRTDET_NOEXCEPT;
-/* \return the timing cache after the build, NULL and 0 where none was asked for or the flavor has none; valid likewise. */
+/* \return the timing cache after the build, NULL and 0 where none was asked for or the flavor has none; valid likewise.
+ */
 const void* trtdet_plan_timing_cache(const trtdet_plan* plan, size_t* size) TRTDET_NOEXCEPT;
 void trtdet_plan_free(trtdet_plan* plan) TRTDET_NOEXCEPT;
 

@@ -14,7 +14,8 @@ namespace {
 Shape ShapeOf(const trtdet_tensor& tensor) { return Shape(tensor.dims, tensor.dims + tensor.rank); }
 
 bool IsDynamic(const trtdet_tensor& tensor) {
-  return std::any_of(tensor.dims, tensor.dims + tensor.rank, [](int64_t dim) { return dim < 0; });
+  const Shape shape = ShapeOf(tensor);
+  return std::any_of(shape.begin(), shape.end(), [](int64_t dim) { return dim < 0; });
 }
 
 // The range of one input must keep the dimensions that the network fixes.

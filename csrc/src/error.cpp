@@ -48,9 +48,7 @@ trtdet_error* CurrentExceptionToC() noexcept {
 
 extern "C" {
 
-trtdet_code trtdet_error_code(const trtdet_error* error) noexcept {
-  return error == nullptr ? static_cast<trtdet_code>(0) : error->code;
-}
+trtdet_code trtdet_error_code(const trtdet_error* error) noexcept { return error == nullptr ? TRTDET_OK : error->code; }
 
 const char* trtdet_error_message(const trtdet_error* error) noexcept {
   return error == nullptr ? "" : error->message.c_str();

@@ -16,8 +16,8 @@ constexpr const char* kName = kIsRtx ? "TensorRT-RTX" : "TensorRT " TRTDET_TEXT(
 // getInferLibVersion is major * 10000 + minor * 100 + patch from TensorRT 10
 // on; before that the factor was 1000, which makes 8.6.1 8601, major 0.
 std::string VersionText(int32_t version, const SharedObject& infer) {
-  std::string text = std::to_string(version / 10000) + '.' + std::to_string(version / 100 % 100) + '.' +
-                     std::to_string(version % 100);
+  std::string text =
+      std::to_string(version / 10000) + '.' + std::to_string(version / 100 % 100) + '.' + std::to_string(version % 100);
   if (const auto build = infer.OptionalSymbol<LibraryVersion>(kLibraryBuild)) text += '.' + std::to_string(build());
   return text;
 }
@@ -45,9 +45,8 @@ NvLibrary::NvLibrary(const std::string& path, const std::string& parser_path)
 
 std::unique_ptr<Builder> NvLibrary::CreateBuilder(std::shared_ptr<LogSink> log) {
   if (!kIsRtx && !DriverStatus().ok) {
-    throw Error(TRTDET_NO_DRIVER,
-                std::string(kName) + " builds only on a machine with an NVIDIA GPU: " + DriverStatus().reason +
-                    "; TensorRT-RTX builds without one");
+    throw Error(TRTDET_NO_DRIVER, std::string(kName) + " builds only on a machine with an NVIDIA GPU: " +
+                                      DriverStatus().reason + "; TensorRT-RTX builds without one");
   }
   return std::make_unique<NvBuilder>(binaries_, std::move(log));
 }

@@ -170,6 +170,7 @@ void Configure(nvinfer1::IBuilder& builder, const BuildConfig& config, nvinfer1:
 
 std::unique_ptr<Plan> NvNetwork::Build(const BuildConfig& config, const Progress& progress) {
   std::vector<trtdet_tensor> inputs;
+  inputs.reserve(static_cast<std::size_t>(TensorCount(TRTDET_INPUT)));
   for (int32_t i = 0; i < TensorCount(TRTDET_INPUT); ++i) inputs.push_back(Tensor(TRTDET_INPUT, i));
   config.CheckAgainst(inputs);
 
