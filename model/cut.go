@@ -24,6 +24,10 @@ func (r *reading) cutTo(names []string) error {
 		outputs = append(outputs, v)
 	}
 	g.Outputs = outputs
+	// Up to IR version 3 an initializer is an input too, which a runtime must
+	// expect to be overridden, and whose type an edit would have to follow.
+	g.Inputs = []*onnx.ValueInfo{r.input}
+	r.model.IRVersion = max(r.model.IRVersion, 4)
 	g.ValueInfo = without(g.ValueInfo, names)
 	if err := g.Prune(); err != nil {
 		return fmt.Errorf("cut at %v: %w", names, err)

@@ -18,6 +18,7 @@ type Network struct {
 	model   *onnx.Model
 	input   *onnx.ValueInfo
 	reading *reading
+	taken   map[string]bool // names that edits have made up
 }
 
 // Load reads the ONNX file at path, with what h says about it (nil for

@@ -225,3 +225,8 @@ func quote(s string) string {
 	}
 	return strconv.Quote(s)
 }
+
+// DropAttr removes the attribute of that name.
+func (n *Node) DropAttr(name string) {
+	n.Attributes = filter(n.Attributes, func(_ int, a *Attribute) bool { return a.Name != name })
+}

@@ -42,16 +42,34 @@ func (r *Result) Shape(name string) []int {
 // Shapes runs over the whole graph with the given shapes of its inputs and
 // works out every shape it can. Numbers are kept for small values only.
 func (p *Probe) Shapes(inputs map[string]*Value) *Result {
+	w := p.Walk(inputs)
+	for _, n := range p.model.Graph.Nodes {
+		w.Step(n)
+	}
+	return w.Result
+}
+
+// Walk is a pass over shapes that its caller leads from node to node, in the
+// graph's order.
+type Walk struct {
+	Result *Result
+	e      *evaluator
+}
+
+// Walk starts a pass with the given shapes of the graph's inputs.
+func (p *Probe) Walk(inputs map[string]*Value) *Walk {
 	r := &Result{Values: map[string]*Value{}, Failed: map[*onnx.Node]error{}}
 	for name, v := range inputs {
 		r.Values[name] = v
 	}
-	e := &evaluator{probe: p, result: r, small: true}
-	for _, n := range p.model.Graph.Nodes {
-		e.node(n)
-	}
-	return r
+	return &Walk{Result: r, e: &evaluator{probe: p, result: r, small: true}}
 }
+
+// Step works out the outputs of n.
+func (w *Walk) Step(n *onnx.Node) { w.e.node(n) }
+
+// Force takes v for the first output of n instead.
+func (w *Walk) Force(n *onnx.Node, v *Value) { w.Result.Values[n.Outputs[0]] = v }
 
 // Numbers computes the outputs from the numbers in feeds, which may lie inside
 // the graph. base is a pass over shapes; what does not depend on feeds' numbers
