@@ -399,7 +399,8 @@ func FuzzDecode(f *testing.F) {
 		}
 		last := int32(-1)
 		for _, c := range got {
-			if !(c.Score > conf) || !finite(c.Box.X1+c.Box.Y1) || !finite(c.Box.X2+c.Box.Y2) {
+			if !(c.Score > conf) || !finite(c.Score) ||
+				!finite(c.Box.X1) || !finite(c.Box.Y1) || !finite(c.Box.X2) || !finite(c.Box.Y2) {
 				t.Fatalf("candidate %+v at threshold %g", c, conf)
 			}
 			if c.Anchor <= last || c.Class < 0 || int(c.Class) >= h.Classes {
