@@ -58,7 +58,7 @@ func (j *buildJob) runInChild(ctx context.Context, command []string, log *slog.L
 		return nil, fmt.Errorf("starting the build: %w", err)
 	}
 	if _, err = stdin.Write(append(job, '\n')); err != nil {
-		cancel(fmt.Errorf("handing the build its job: %w", err))
+		cancel(fmt.Errorf("%w: its process does not take its job: %w", ErrBuildCrashed, err))
 	}
 	var heard atomic.Int64 // counts events, so that the watch sees life in them too
 	go watch(ctx, child.Process.Pid, &heard, func() {

@@ -21,7 +21,7 @@ func TestChildReports(t *testing.T) {
 	var log bytes.Buffer
 	var phases []string
 	outcome, err := child(t.Context(), `read job
-		echo '{"log":{"level":4,"message":"a word of TensorRT"}}' >&3
+		echo '{"log":{"level":"WARN","message":"a word of TensorRT"}}' >&3
 		echo '{"progress":{"Phase":"one"}}' >&3
 		echo '{"progress":{"Phase":"two"}}' >&3
 		echo '{"done":{"flavor":"rtx","version":"1.2.3"}}' >&3`,

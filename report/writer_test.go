@@ -41,9 +41,9 @@ func TestWriters(t *testing.T) {
 a/rather/long/path/to/pictures/日本.png,1,dog,1,1,2,3,4
 `,
 		"table": `picture                           class           score       x1       y1       x2       y2
-000042.jpg                        dog             0.912      1.5      2.0    101.5     52.2
+000042.jpg                        dog             0.913      1.5      2.0    101.5     52.2
                                   tomato, "ripe"  0.500      0.0      0.0    640.0    480.0
-…er/long/path/to/pictures/日本…   dog             1.000      1.0      2.0      3.0      4.0
+…/long/path/to/pictures/日本.png  dog             1.000      1.0      2.0      3.0      4.0
 empty<1>.jpg                      nothing found
 broken.jpg                        broken.jpg: no picture
 `,

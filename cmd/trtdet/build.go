@@ -46,7 +46,7 @@ func buildCommand() *cli.Command {
 			&cli.StringFlag{Category: categoryTensorRT, Name: "tensorrt", Usage: "`FLAVOR` to build with: auto, rtx, 10, 11", Value: "auto"},
 			&cli.StringFlag{Category: categoryTensorRT, Name: "tensorrt-lib", Usage: "TensorRT's library `FILE`, or the folder it lies in",
 				DefaultText: "$TRTDET_TENSORRT, or searched for, see trtdet info"},
-			&cli.StringSliceFlag{Category: categoryTensorRT, Name: "target", Usage: "GPUs a TensorRT-RTX engine is for: `sm_75,sm_89,...`",
+			&cli.StringSliceFlag{Category: categoryTensorRT, Name: "target", Usage: "`GPUS` a TensorRT-RTX engine is for: sm_75,sm_89,...",
 				DefaultText: "what TensorRT-RTX takes, sm_80 and up"},
 			&cli.StringFlag{Category: categoryTensorRT, Name: "workspace", Usage: "most scratch memory, as `SIZE`: 512MiB, 4GiB", DefaultText: "TensorRT's own bound"},
 			&cli.StringFlag{Category: categoryTensorRT, Name: "timing-cache", Usage: "`FILE` of kernel timings to read and update (TensorRT 10 and 11)", DefaultText: "none"},

@@ -24,11 +24,11 @@ func headFlags() []cli.Flag {
 		&cli.IntSliceFlag{Category: categoryHead, Name: "strides", DefaultText: "read from the model",
 			Usage: "`S,...` in pixels, one per level: 8,16,32"},
 		&cli.StringFlag{Category: categoryHead, Name: "letterbox", DefaultText: "the head's own",
-			Usage: "where the picture lies in the input: `center` or top-left"},
+			Usage: "`WHERE` the picture lies in the input: center or top-left"},
 		&cli.StringFlag{Category: categoryHead, Name: "channel-order", DefaultText: "the head's own",
-			Usage: "of the input: `rgb` or bgr"},
+			Usage: "`ORDER` of the input's colors: rgb or bgr"},
 		&cli.Float64Flag{Category: categoryHead, Name: "pixel-range", DefaultText: "the head's own",
-			Usage: "value of a white pixel in the input: `1` or 255"},
+			Usage: "`VALUE` of a white pixel in the input: 1 or 255"},
 	}
 }
 

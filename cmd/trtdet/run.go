@@ -40,7 +40,7 @@ func runCommand() *cli.Command {
 			&cli.IntFlag{Category: categoryDetection, Name: "max-det", Usage: "most detections `N` in a picture", Value: engine.DefaultMaxDet},
 			&cli.IntSliceFlag{Category: categoryDetection, Name: "classes", Usage: "keep these class `INDICES` only: 0,2,5", DefaultText: "all"},
 			&cli.BoolFlag{Category: categoryDetection, Name: "agnostic-nms", Usage: "let boxes of different classes suppress each other"},
-			&cli.StringFlag{Category: categoryOutput, Name: "format", Usage: "on standard output: `table`, jsonl, coco or csv", Value: "table"},
+			&cli.StringFlag{Category: categoryOutput, Name: "format", Usage: "`FORMAT` on standard output: table, jsonl, coco or csv", Value: "table"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "nosave", Usage: "save no annotated pictures"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "save-txt", Usage: "save YOLO label files in labels/"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "save-conf", Usage: "with --save-txt: the score at the end of each line"},
@@ -67,6 +67,9 @@ func runPictures(c *cli.Context) error {
 	}
 	if !slices.Contains(report.Formats, c.String("format")) {
 		return usagef("--format %s: want table, jsonl, coco or csv", c.String("format"))
+	}
+	if c.Bool("save-conf") && !c.Bool("save-txt") {
+		return usagef("--save-conf adds scores to label files: say --save-txt too")
 	}
 	detector, err := engine.Open(modelPath, options)
 	if err != nil {
@@ -176,9 +179,6 @@ func outputFolder(c *cli.Context) (*report.Folder, error) {
 	o := report.FolderOptions{
 		Pictures: !c.Bool("nosave"), Labels: c.Bool("save-txt"), Conf: c.Bool("save-conf"), Crops: c.Bool("save-crop"),
 		Style: imaging.Style{LineThickness: c.Int("line-thickness"), HideLabels: c.Bool("hide-labels"), HideConf: c.Bool("hide-conf")},
-	}
-	if o.Conf && !o.Labels {
-		return nil, usagef("--save-conf adds scores to label files: say --save-txt too")
 	}
 	if !o.Any() {
 		return nil, nil

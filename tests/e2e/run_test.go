@@ -1,0 +1,324 @@
+package e2e
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// heldOut are the pictures that the repository carries for its detector.
+func heldOut(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(top, "models", "emoji", "images", "*.jpg"))
+	if err != nil || len(paths) < 4 {
+		t.Fatalf("held-out pictures: %d, %v", len(paths), err)
+	}
+	return paths
+}
+
+// writePNG writes a picture of random-looking colors.
+func writePNG(t *testing.T, path string, width, height int) {
+	t.Helper()
+	m := image.NewNRGBA(image.Rect(0, 0, width, height))
+	for y := range height {
+		for x := range width {
+			m.SetNRGBA(x, y, color.NRGBA{uint8(x * 7), uint8(y * 5), uint8(x ^ y), 255})
+		}
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := png.Encode(f, m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunJSONLines(t *testing.T) {
+	pictures := heldOut(t)
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "broken.jpg")
+	if err := os.WriteFile(broken, []byte("\xff\xd8\xff\xe0 and nothing more"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	sources := slices.Concat(pictures[:2], []string{broken, filepath.Join(dir, "missing.png")}, pictures[2:])
+	for _, batch := range []string{"1", "3", "64"} {
+		o := call(t, dir, "", append([]string{"run", carried(), "--format", "jsonl", "--nosave", "--batch", batch}, sources...)...)
+		if o.status != 1 {
+			t.Errorf("exit status %d, want 1: two pictures cannot be read", o.status)
+		}
+		got := lines(t, o.stdout)
+		if len(got) != len(sources) {
+			t.Fatalf("%d lines for %d pictures", len(got), len(sources))
+		}
+		found := 0
+		for i, l := range got {
+			if l.Source != sources[i] {
+				t.Errorf("line %d is of %s, want %s", i, l.Source, sources[i])
+			}
+			if bad := i == 2 || i == 3; bad != (l.Error != "") {
+				t.Errorf("%s: error %q", l.Source, l.Error)
+			}
+			found += len(l.Detections)
+			for j, d := range l.Detections {
+				b := d.Box
+				if b[0] < 0 || b[1] < 0 || b[2] > float64(l.Width) || b[3] > float64(l.Height) || b[0] >= b[2] || b[1] >= b[3] {
+					t.Errorf("%s: box %v in a picture of %dx%d", l.Source, b, l.Width, l.Height)
+				}
+				if d.Score <= 0.5 || d.Score > 1 || (j > 0 && d.Score > l.Detections[j-1].Score) {
+					t.Errorf("%s: score %v of detection %d", l.Source, d.Score, j)
+				}
+			}
+		}
+		if found < len(pictures) {
+			t.Errorf("%d objects in %d pictures", found, len(pictures))
+		}
+	}
+	if left := names(t, dir); len(left) != 1 {
+		t.Errorf("--nosave left %q", left)
+	}
+}
+
+// The detector that the repository carries finds at least 80 % of the objects
+// in its held-out pictures.
+func TestRunFindsHeldOutObjects(t *testing.T) {
+	pictures := heldOut(t)
+	o := must(t, "", append([]string{"run", carried(), "--format", "jsonl", "--nosave"}, pictures...)...)
+	objects, found := 0, 0
+	for _, l := range lines(t, o.stdout) {
+		stem := strings.TrimSuffix(filepath.Base(l.Source), ".jpg")
+		data, err := os.ReadFile(filepath.Join(top, "models", "emoji", "labels", stem+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text := range strings.Lines(string(data)) {
+			var class int
+			var x, y, w, h float64
+			if _, err := fmt.Sscan(text, &class, &x, &y, &w, &h); err != nil {
+				t.Fatalf("%s: label %q: %v", l.Source, text, err)
+			}
+			objects++
+			width, height := float64(l.Width), float64(l.Height)
+			truth := [4]float64{(x - w/2) * width, (y - h/2) * height, (x + w/2) * width, (y + h/2) * height}
+			for _, d := range l.Detections {
+				if d.ClassID == class && iou(d.Box, truth) >= 0.5 {
+					found++
+					break
+				}
+			}
+		}
+	}
+	t.Logf("found %d of %d objects in %d pictures", found, objects, len(pictures))
+	if objects < 20 || float64(found) < 0.8*float64(objects) {
+		t.Errorf("found %d of %d objects, want at least 80 %% of 20 or more", found, objects)
+	}
+}
+
+func iou(a, b [4]float64) float64 {
+	w := min(a[2], b[2]) - max(a[0], b[0])
+	h := min(a[3], b[3]) - max(a[1], b[1])
+	if w <= 0 || h <= 0 {
+		return 0
+	}
+	area := func(b [4]float64) float64 { return (b[2] - b[0]) * (b[3] - b[1]) }
+	return w * h / (area(a) + area(b) - w*h)
+}
+
+func TestRunSaves(t *testing.T) {
+	pictures := heldOut(t)[:2]
+	stem := func(i int) string { return strings.TrimSuffix(filepath.Base(pictures[i]), ".jpg") }
+	for _, c := range []struct {
+		flags string
+		want  []string // of the files left, those that must be among them
+		none  string   // no file may have this in its name
+	}{
+		{"", []string{"runs/detect/exp/" + stem(0) + ".jpg", "runs/detect/exp/" + stem(1) + ".jpg"}, ".txt"},
+		{"--save-txt --nosave", []string{"runs/detect/exp/labels/" + stem(0) + ".txt"}, ".jpg"},
+		{"--save-crop --nosave --project out --name it", []string{"out/it/crops/"}, ".txt"},
+	} {
+		t.Run(c.flags, func(t *testing.T) {
+			dir := t.TempDir()
+			o := must(t, dir, append(append([]string{"run", carried()}, pictures...), strings.Fields(c.flags)...)...)
+			left := names(t, dir)
+			for _, want := range c.want {
+				if !slices.ContainsFunc(left, func(n string) bool { return strings.HasPrefix(n, want) }) {
+					t.Errorf("no %s among %q", want, left)
+				}
+			}
+			for _, name := range left {
+				if strings.Contains(name, c.none) {
+					t.Errorf("%s should not be there", name)
+				}
+			}
+			if !strings.Contains(o.stdout, "saved to "+filepath.Dir(left[0])) && !strings.Contains(o.stdout, "saved to ") {
+				t.Errorf("run does not say where it saved: %s", o.stdout)
+			}
+		})
+	}
+}
+
+func TestRunFolderNames(t *testing.T) {
+	dir := t.TempDir()
+	picture := heldOut(t)[0]
+	for _, c := range [][2]string{{"", "exp"}, {"", "exp2"}, {"--exist-ok", "exp"}, {"", "exp3"}} {
+		o := must(t, dir, append([]string{"run", carried(), picture}, strings.Fields(c[0])...)...)
+		if want := "saved to runs/detect/" + c[1] + "\n"; !strings.Contains(o.stdout, want) {
+			t.Errorf("want %q in %s", want, o.stdout)
+		}
+	}
+}
+
+// Pictures of one name in two folders keep their own results.
+func TestRunKeepsNamesakesApart(t *testing.T) {
+	dir := t.TempDir()
+	for _, f := range []string{"a", "b"} {
+		if err := os.Mkdir(filepath.Join(dir, f), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writePNG(t, filepath.Join(dir, f, "same.png"), 40, 30)
+	}
+	must(t, dir, "run", carried(), "a", "b", "--name", "x")
+	if got := names(t, filepath.Join(dir, "runs")); strings.Join(got, " ") != "detect/x/same-2.png detect/x/same.png" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestRunFormats(t *testing.T) {
+	pictures := heldOut(t)
+	args := append([]string{"run", carried(), "--nosave"}, pictures...)
+	want := lines(t, must(t, "", append(args, "--format", "jsonl")...).stdout)
+	objects := 0
+	for _, l := range want {
+		objects += len(l.Detections)
+	}
+	t.Run("coco", func(t *testing.T) {
+		var got []struct {
+			ImageID    any `json:"image_id"`
+			CategoryID int `json:"category_id"`
+			BBox       [4]float64
+			Score      float64
+		}
+		if err := json.Unmarshal([]byte(must(t, "", append(args, "--format", "coco")...).stdout), &got); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != objects {
+			t.Errorf("%d detections, want %d", len(got), objects)
+		}
+		if b := want[0].Detections[0].Box; got[0].BBox[0] != b[0] || got[0].BBox[2]-(b[2]-b[0]) > 1e-3 {
+			t.Errorf("box %v, want %v", got[0].BBox, b)
+		}
+	})
+	t.Run("csv", func(t *testing.T) {
+		rows, err := csv.NewReader(strings.NewReader(must(t, "", append(args, "--format", "csv")...).stdout)).ReadAll()
+		if err != nil || len(rows) != objects+1 || rows[1][2] != want[0].Detections[0].Class {
+			t.Errorf("%d rows, want %d, %v", len(rows), objects+1, err)
+		}
+	})
+	t.Run("table", func(t *testing.T) {
+		out := must(t, "", args...).stdout
+		if got := strings.Count(out, "\n"); got < objects || !strings.Contains(out, want[0].Detections[0].Class) ||
+			!strings.Contains(out, fmt.Sprintf("%d objects in %d pictures", objects, len(pictures))) {
+			t.Errorf("table:\n%s", out)
+		}
+	})
+}
+
+func TestRunSelects(t *testing.T) {
+	picture := heldOut(t)
+	run := func(flags ...string) []line {
+		return lines(t, must(t, "", slices.Concat([]string{"run", carried(), "--format", "jsonl", "--nosave"}, flags, picture)...).stdout)
+	}
+	count := func(ls []line) (n int) {
+		for _, l := range ls {
+			n += len(l.Detections)
+		}
+		return n
+	}
+	all := run()
+	class := all[0].Detections[0].ClassID
+	for _, l := range run("--classes", fmt.Sprintf("%d,7", class)) {
+		for _, d := range l.Detections {
+			if d.ClassID != class && d.ClassID != 7 {
+				t.Errorf("class %d in spite of --classes", d.ClassID)
+			}
+		}
+	}
+	for _, l := range run("--max-det", "1") {
+		if len(l.Detections) > 1 {
+			t.Errorf("%d detections in spite of --max-det 1", len(l.Detections))
+		}
+	}
+	if few, many := count(run("--conf-thres", "0.9")), count(run("--conf-thres", "0.05")); few >= count(all) || many <= count(all) {
+		t.Errorf("%d objects above 0.9, %d above 0.5, %d above 0.05", few, count(all), many)
+	}
+	if loose, strict := count(run("--conf-thres", "0.05", "--iou-thres", "0.9")), count(run("--conf-thres", "0.05", "--iou-thres", "0.1")); loose <= strict {
+		t.Errorf("%d objects with IoU 0.9, %d with 0.1", loose, strict)
+	}
+	fails(t, "", 1, []string{"class 99"}, "run", carried(), picture[0], "--classes", "99")
+}
+
+// A list on standard input, as find writes it, is answered as it comes in.
+func TestRunReadsAList(t *testing.T) {
+	pictures := heldOut(t)[:2]
+	c := exec.Command(trtdet, "run", carried(), "-", "--format", "jsonl", "--nosave", "--batch", "8")
+	c.Dir = t.TempDir()
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(limit, func() { c.Process.Kill() })
+	defer timer.Stop()
+	d := json.NewDecoder(out)
+	for _, p := range pictures {
+		fmt.Fprintln(in, p)
+		var l line
+		if err := d.Decode(&l); err != nil || l.Source != p {
+			t.Fatalf("got %q, %v, want %q", l.Source, err, p)
+		}
+	}
+	in.Close()
+	if _, err := d.Token(); err != io.EOF {
+		t.Errorf("more than was asked for: %v", err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRunIsInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	writePNG(t, filepath.Join(dir, "a.png"), 1200, 900)
+	sources := slices.Repeat([]string{"a.png"}, 2000)
+	took, o := interrupt(t, dir, syscall.SIGINT, 1500*time.Millisecond, append([]string{"run", carried(), "--format", "jsonl"}, sources...)...)
+	if took > 2*time.Second || o.status != 1 || !strings.Contains(o.stderr, "interrupted") {
+		t.Errorf("took %s, exit status %d: %s", took, o.status, o.stderr)
+	}
+	if len(o.stdout) == 0 || o.stdout[len(o.stdout)-1] != '\n' {
+		t.Errorf("standard output ends within a line, after %d bytes", len(o.stdout))
+	}
+	for _, name := range names(t, dir) {
+		if strings.HasPrefix(filepath.Base(name), ".") || strings.Contains(name, "tmp") {
+			t.Errorf("half-written file %s", name)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A wrong command line is one line that says what is wrong, and status 2.
+func TestWrongUsage(t *testing.T) {
+	for _, c := range []struct {
+		args  string
+		words []string
+	}{
+		{"frobnicate", []string{`no command "frobnicate"`, "trtdet --help"}},
+		{"bulid m.onnx", []string{"build"}},
+		{"build", []string{"MODEL.onnx"}},
+		{"build a.onnx b.onnx", []string{"MODEL.onnx", "2 arguments"}},
+		{"build m.onnx --hlaf", []string{"--hlaf", "--half"}},
+		{"build m.onnx --batch", []string{"--batch", "needs a value"}},
+		{"build m.onnx --batch 4:2:1", []string{"--batch 4:2:1", "MIN:OPT:MAX"}},
+		{"build m.onnx --imgsz 0", []string{"--imgsz 0"}},
+		{"build m.onnx --imgsz 640x480", []string{"--imgsz 640x480", "HEIGHT,WIDTH"}},
+		{"build m.onnx --tensorrt 9", []string{"--tensorrt", "9"}},
+		{"build m.onnx --target sm_1x", []string{"--target", "sm_1x"}},
+		{"build m.onnx --workspace lots", []string{"--workspace lots", "512MiB"}},
+		{"build m.onnx --opt-level 9", []string{"--opt-level 9", "0 to 5"}},
+		{"build m.onnx --timeout soon", []string{"timeout"}},
+		{"build m.onnx --anchors 1,2,3", []string{"--anchors", "W,H"}},
+		{"build m.onnx --conf-thres 2", []string{"--conf-thres 2", "0 to 1"}},
+		{"run", []string{"MODEL", "SOURCE"}},
+		{"run m.onnx", []string{"SOURCE"}},
+		{"run m.onnx a.jpg --device gpu", []string{"--device", "gpu", "cuda:0"}},
+		{"run m.onnx a.jpg --conf 0.5", []string{"--conf", "--conf-thres"}},
+		{"run m.onnx a.jpg --iou-thres nan", []string{"--iou-thres", "0 to 1"}},
+		{"run m.onnx a.jpg --classes a", []string{"classes"}},
+		{"run m.onnx a.jpg --max-det 0", []string{"--max-det 0"}},
+		{"run m.onnx a.jpg --batch -1", []string{"--batch -1"}},
+		{"run m.onnx a.jpg --threads 0", []string{"--threads 0"}},
+		{"run m.onnx a.jpg --format xml", []string{"--format xml", "jsonl"}},
+		{"run m.onnx a.jpg --save-conf", []string{"--save-conf", "--save-txt"}},
+		{"info a b", []string{"one model"}},
+		{"info --format csv", []string{"--format csv", "json"}},
+		{"completion tcsh", []string{"bash", "zsh", "fish"}},
+	} {
+		t.Run(c.args, func(t *testing.T) { fails(t, "", 2, c.words, strings.Fields(c.args)...) })
+	}
+}
+
+// What is asked for is right but cannot be had: one line, status 1.
+func TestFailures(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("empty.onnx", "")
+	write("text.onnx", "this is no model, it is a text that someone gave the wrong name")
+	write("lonely.engine", "no manifest beside it")
+	for _, c := range []struct {
+		args  string
+		words []string
+	}{
+		{"build missing.onnx", []string{"missing.onnx", "no such file"}},
+		{"build empty.onnx", []string{"empty.onnx"}},
+		{"build text.onnx", []string{"text.onnx"}},
+		{"build . -o out.engine", []string{"."}},
+		{"build text.onnx -o nowhere/out.engine", []string{"nowhere/", "no such file"}},
+		{"info missing.onnx", []string{"missing.onnx", "no such file"}},
+		{"info text.onnx", []string{"text.onnx"}},
+		{"info missing.engine", []string{"missing.engine", "no such file"}},
+		{"info lonely.engine", []string{"lonely.engine", "manifest", "trtdet build"}},
+		{"run missing.onnx a.jpg", []string{"missing.onnx", "no such file"}},
+		{"run lonely.engine a.jpg", []string{"lonely.engine", "GPU", "--device cpu"}},
+		{"run text.onnx a.jpg --device 0", []string{"--device cuda:0", "--device cpu"}},
+		{"run text.onnx a.jpg --device cuda:0,1", []string{"--device cuda:0,1", "--device cpu"}},
+	} {
+		t.Run(c.args, func(t *testing.T) { fails(t, dir, 1, c.words, strings.Fields(c.args)...) })
+	}
+	if left := names(t, dir); len(left) != 3 {
+		t.Errorf("failed commands left files: %q", left)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for command, words := range map[string][]string{
+		"--help":       {"build", "run", "info", "completion", "--version", "Examples"},
+		"build --help": {"Examples", "--half", "--batch", "default: \"auto\"", "1h0m0s", "--target", "--timing-cache", "--anchors"},
+		"run --help":   {"Examples", "--conf-thres", "0.45", "1000", "runs/detect", "default: \"exp\"", "--agnostic-nms", "jsonl"},
+		"info --help":  {"Examples", "--format", "damaged"},
+	} {
+		o := must(t, "", strings.Fields(command)...)
+		for _, w := range words {
+			if !strings.Contains(o.stdout, w) {
+				t.Errorf("trtdet %s does not mention %q:\n%s", command, w, o.stdout)
+			}
+		}
+		if strings.Contains(o.stdout, "build-child") {
+			t.Errorf("trtdet %s shows the hidden command", command)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	o := must(t, "", "--version")
+	for _, w := range []string{"trtdet ", "commit", "go1.", "rtx", "TensorRT headers"} {
+		if !strings.Contains(o.stdout, w) {
+			t.Errorf("--version does not say %q: %s", w, o.stdout)
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		o := must(t, "", "completion", shell)
+		for _, w := range []string{"trtdet", "conf-thres", "timing-cache"} {
+			if !strings.Contains(o.stdout, w) {
+				t.Errorf("completion %s lacks %q", shell, w)
+			}
+		}
+	}
+}
