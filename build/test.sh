@@ -49,4 +49,11 @@ else
 	say "Go, race detector, where goroutines meet"
 	"${go_test[@]}" -short -race ./pipeline/...
 fi
+say "Python: training"
+# Under the system's Python, whose PyTorch the article's heads are trained with.
+if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
+	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive /usr/bin/python3 -m unittest discover --top-level-directory . --start-directory training/tests
+else
+	echo "skipped: /usr/bin/python3 has no PyTorch here (install python3-torch)"
+fi
 say "done"
