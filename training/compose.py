@@ -15,6 +15,7 @@ import multiprocessing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
@@ -37,6 +38,7 @@ class Recipe:
     longest_side: tuple[float, float] = (18.0, 220.0)  # of a sprite before it is turned, log-uniform
     least_visible: float = 0.65  # share of an object's pixels that nothing hides, the edge included
     background_only: float = 0.03  # share of pictures without any object
+    crop: tuple[float, float] = (0.5, 1.0)  # share of the photograph's width or height that is shown
     upright: float = 0.8  # share of objects turned by at most 30 degrees; the others by any angle
     quality: tuple[int, int] = (70, 95)  # of the JPEG
 
@@ -88,7 +90,7 @@ class Dice(Random):
     def chance(self, share: float) -> bool:
         return self.random() < share
 
-    def pick(self, items: list):
+    def pick(self, items: list) -> Any:
         return items[int(self.random() * len(items))]
 
 
@@ -121,10 +123,10 @@ class Composer:
         return Dice(key + " quality").whole(*self.recipe.quality)
 
     def _background(self, photograph: Image.Image, dice: Dice) -> Image.Image:
-        """Returns a part of the photograph in the picture's shape, at least half as wide or high as it could be."""
+        """Returns a part of the photograph in the picture's shape, in a light and colour of its own."""
         width, height = self.recipe.width, self.recipe.height
         most = min(photograph.width / width, photograph.height / height)
-        scale = most * dice.between(0.5, 1.0)
+        scale = most * dice.between(*self.recipe.crop)
         x = dice.between(0, photograph.width - width * scale)
         y = dice.between(0, photograph.height - height * scale)
         box = (x, y, x + width * scale, y + height * scale)

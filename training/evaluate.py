@@ -79,7 +79,7 @@ def evaluate(network: nn.Module, pictures: Pictures, threshold: float, batch: in
     for start in range(0, len(pictures), batch):
         indices = list(range(start, min(start + batch, len(pictures))))
         rows, _ = network(pictures.batch(indices)[0])
-        for i, row in zip(indices, rows.numpy()):
+        for i, row in zip(indices, rows.numpy(), strict=True):
             found = detect(row, 0.01)
             objects = corners(pictures.objects[i], size)
             scores.append(found[:, 4])

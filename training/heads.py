@@ -139,7 +139,14 @@ class Detect(nn.Module):
 class CoupledHead(Detect):
     """The stock YOLOv5 head: one 1x1 convolution per level."""
 
-    def __init__(self, classes, anchors, channels: list[int], strides, inplace: bool = True):
+    def __init__(
+        self,
+        classes: int,
+        anchors: list[list[tuple[float, float]]],
+        channels: list[int],
+        strides: list[int],
+        inplace: bool = True,
+    ):
         super().__init__(classes, anchors, strides, inplace)
         na = len(anchors[0])
         self.m = nn.ModuleList(nn.Conv2d(x, na * self.width, 1) for x in channels)
@@ -148,7 +155,7 @@ class CoupledHead(Detect):
                 conv.bias += self.first_biases(level)
 
     def maps(self, features: list[Tensor]) -> list[Tensor]:
-        return [conv(x) for conv, x in zip(self.m, features)]
+        return [conv(x) for conv, x in zip(self.m, features, strict=True)]
 
 
 class DecoupledHead(Detect):
@@ -173,7 +180,7 @@ class DecoupledHead(Detect):
         na = len(anchors[0])
         widths = [hidden if base and hidden else x for x in channels]
         if base:
-            self.base_conv = nn.ModuleList(BaseConv(x, c, 1, act=act) for x, c in zip(channels, widths))
+            self.base_conv = nn.ModuleList(BaseConv(x, c, 1, act=act) for x, c in zip(channels, widths, strict=True))
         else:
             self.base_conv = nn.ModuleList(nn.Identity() for _ in channels)
         self.cls_convs = nn.ModuleList(BaseConv(c, c, 3, act=act) for c in widths)
@@ -182,10 +189,10 @@ class DecoupledHead(Detect):
         self.m_conf = nn.ModuleList(nn.Conv2d(c, na, 1) for c in widths)
         self.m_labels = nn.ModuleList(nn.Conv2d(c, na * classes, 1) for c in widths)
         with torch.no_grad():
-            for level, convs in enumerate(zip(self.m_box, self.m_conf, self.m_labels)):
+            for level, convs in enumerate(zip(self.m_box, self.m_conf, self.m_labels, strict=True)):
                 # a channel's meaning comes from the view, not from its convolution
                 parts = self.first_biases(level).split([conv.out_channels for conv in convs])
-                for conv, part in zip(convs, parts):
+                for conv, part in zip(convs, parts, strict=True):
                     conv.bias += part
 
     def maps(self, features: list[Tensor]) -> list[Tensor]:

@@ -39,6 +39,14 @@ class Photograph:
         parts = self.path.split("/")
         return parts[3] if parts[2] == "wallpapers" else parts[-1]
 
+    @property
+    def license_url(self) -> str:
+        """Where the text of a Creative Commons licence stands; empty for the others."""
+        if self.license == "CC0-1.0":
+            return "https://creativecommons.org/publicdomain/zero/1.0/"
+        kind, _, version = self.license.removeprefix("CC-").rpartition("-")
+        return f"https://creativecommons.org/licenses/{kind.lower()}/{version}/" if "CC-" in self.license else ""
+
 
 def _plasma(name: str, author: str, file: str = "2560x1600.jpg", license: str = "LGPL-3.0") -> Photograph:
     path = f"usr/share/wallpapers/{name}/contents/images/{file}"

@@ -130,13 +130,13 @@ class Trainer:
         before = signal.signal(signal.SIGINT, self._stop)
         score = None
         try:
-            while not self._done():
+            while not self.done():
                 parts = self._epoch(train)
                 if self.stopped:
                     print(f"\nstopped; the same command goes on after epoch {self.epoch}", file=sys.stderr)
                     return None
                 self.epoch += 1
-                if val and (self._done() or self.epoch % self.schedule.evaluate_every == 0):
+                if val and (self.done() or self.epoch % self.schedule.evaluate_every == 0):
                     score = evaluate(self.average.network, val, self.schedule.threshold)
                 else:
                     score = None
@@ -146,15 +146,16 @@ class Trainer:
             signal.signal(signal.SIGINT, before)
         return score or (evaluate(self.average.network, val, self.schedule.threshold) if val else None)
 
-    def _stop(self, *_) -> None:
+    def _stop(self, *_: object) -> None:
         self.stopped = True
 
-    def _progress(self, within: float = 0.0) -> float:
+    def progress(self, within: float = 0.0) -> float:
         """Returns how much of the schedule is over, by epochs or by the clock, whichever is further."""
         return max((self.epoch + within) / self.schedule.epochs, self.seconds / 60 / self.schedule.minutes)
 
-    def _done(self) -> bool:
-        return self._progress() >= 1
+    def done(self) -> bool:
+        """Reports whether the schedule is over."""
+        return self.progress() >= 1
 
     def _epoch(self, train: Pictures) -> list[float]:
         """Trains on every picture once; returns the mean box, conf and label loss."""
@@ -164,7 +165,7 @@ class Trainer:
         total, count = torch.zeros(3), 0
         for number, indices in enumerate(batches):
             began = time.monotonic()
-            progress = self._progress(number / len(batches))
+            progress = self.progress(number / len(batches))
             if self.stopped or progress >= 1:
                 break
             rate = self.schedule.rate(progress, self.step)
@@ -181,8 +182,13 @@ class Trainer:
             total, count = total + parts, count + 1
             self.seconds += time.monotonic() - began
             if sys.stderr.isatty():
-                text = f"epoch {self.epoch + 1}: {number + 1}/{len(batches)}, loss {float(parts.sum()):.3f}, {progress:.0%}"
-                print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+                where = f"epoch {self.epoch + 1}: {number + 1}/{len(batches)}"
+                print(
+                    f"\r{where}, loss {float(parts.sum()):.3f}, {progress:.0%}\x1b[K",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
         return (total / max(count, 1)).tolist()
 
     def _tell(self, parts: list[float], score: Score | None) -> None:
@@ -199,7 +205,7 @@ class Trainer:
             if fresh:
                 writer.writerow(COLUMNS)
             writer.writerow(row)
-        pairs = [f"{name} {value}" for name, value in zip(COLUMNS, row) if value]
+        pairs = [f"{name} {value}" for name, value in zip(COLUMNS, row, strict=True) if value]
         print(("\r\x1b[K" if sys.stderr.isatty() else "") + ", ".join(pairs), file=sys.stderr, flush=True)
 
 

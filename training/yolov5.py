@@ -146,7 +146,7 @@ class YOLOv5(nn.Module):
         o5 = self.out5(torch.cat((self.down4(o4), p5), 1))
         return [o3, o4, o5]
 
-    def forward(self, x: Tensor):
+    def forward(self, x: Tensor) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
         return self.head(self.features(x))
 
     def raw_maps(self, x: Tensor) -> list[Tensor]:
