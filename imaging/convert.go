@@ -84,15 +84,3 @@ func straight(dst []byte, c color.Color) {
 		dst[0], dst[1], dst[2] = uint8(n.R>>8), uint8(n.G>>8), uint8(n.B>>8)
 	}
 }
-
-// fromJPEG converts JPEG's full-range YCbCr.
-func fromJPEG(p *Picture, m *image.YCbCr) {
-	i := 0
-	for y := m.Rect.Min.Y; y < m.Rect.Max.Y; y++ {
-		for x := m.Rect.Min.X; x < m.Rect.Max.X; x++ {
-			c := m.COffset(x, y)
-			p.Pix[i], p.Pix[i+1], p.Pix[i+2] = color.YCbCrToRGB(m.Y[m.YOffset(x, y)], m.Cb[c], m.Cr[c])
-			i += 3
-		}
-	}
-}

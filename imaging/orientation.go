@@ -2,13 +2,14 @@ package imaging
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/bep/imagemeta"
 )
 
 // metaFormats are the formats whose EXIF is read.
 var metaFormats = map[string]imagemeta.ImageFormat{
-	"jpeg": imagemeta.JPEG, "png": imagemeta.PNG, "webp": imagemeta.WebP, "tiff": imagemeta.TIFF,
+	"jpeg": imagemeta.JPEG, "png": imagemeta.PNG, "webp": imagemeta.TIFF, "tiff": imagemeta.TIFF,
 }
 
 // orientation returns the file's EXIF orientation, 1 to 8; 1 where there is
@@ -17,6 +18,11 @@ func orientation(data []byte, format string) int {
 	f, ok := metaFormats[format]
 	if !ok {
 		return 1
+	}
+	if format == "webp" {
+		if data = webpEXIF(data); data == nil {
+			return 1
+		}
 	}
 	found := 1
 	_, err := imagemeta.Decode(imagemeta.Options{
@@ -35,6 +41,24 @@ func orientation(data []byte, format string) int {
 		return 1
 	}
 	return found
+}
+
+// webpEXIF returns the EXIF of a WebP file, which has the form of a TIFF file;
+// nil where there is none. imagemeta loses its way after a chunk of odd length.
+func webpEXIF(data []byte) []byte {
+	const header = 8 // a chunk's name and length
+	for at := len("RIFF????WEBP"); at+header <= len(data); {
+		size := int64(binary.LittleEndian.Uint32(data[at+4:]))
+		body := data[at+header:]
+		if size > int64(len(body)) {
+			return nil
+		}
+		if string(data[at:at+4]) == "EXIF" {
+			return bytes.TrimPrefix(body[:size], []byte("Exif\x00\x00"))
+		}
+		at += header + int(size+size%2)
+	}
+	return nil
 }
 
 // oriented returns the picture turned and mirrored as an EXIF orientation
