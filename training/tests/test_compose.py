@@ -111,6 +111,9 @@ class Splits(unittest.TestCase):
         for one in emoji.HELD_OUT:
             photo = SPLITS["test"][one.photograph]
             self.assertRegex(photo.license, r"^(CC0-1\.0|CC-BY-\d\.0)$", photo.path)
+        committed = {p.stem for p in (emoji.MODELS / "images").glob("*.jpg")}
+        self.assertEqual(committed, {one.name for one in emoji.HELD_OUT})
+        self.assertIn(emoji.sources(), (emoji.MODELS / "README.md").read_text(encoding="utf-8"))
 
     @unittest.skipIf(missing(), "python3 -m training.fetch has not been run")
     def test_held_out_pictures_repeat(self) -> None:

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import signal
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
@@ -31,6 +32,22 @@ ANCHORS = (
     ((80.0, 70.0), (100.0, 120.0), (140.0, 90.0)),
 )
 CONFIG = Config(classes=2, size="demo", head="decoupled-base", hidden=16, anchors=ANCHORS)
+
+# ONNX Runtime is in another Python than PyTorch.
+ONNX_PYTHON = Path(__file__).resolve().parents[2] / "build" / "deps" / "venv" / "bin" / "python"
+RUN_ONNX = """
+import numpy, onnx, onnxruntime
+model = onnx.load("net.onnx")
+onnx.checker.check_model(model, full_check=True)
+metadata = {entry.key: entry.value for entry in model.metadata_props}
+assert metadata["stride"] == "32" and metadata["names"] == "{0: 'disc', 1: 'bar'}", metadata
+assert metadata["anchors"].startswith("[[[12.0, 10.0], [20.0, 24.0]"), metadata
+assert model.opset_import[0].version == 13
+session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
+names = [output.name for output in session.get_outputs()]
+for name, value in zip(names, session.run(names, {"images": numpy.load("images.npy")})):
+    numpy.save(name + ".npy", value)
+"""
 
 
 def toy(count: int = 6, size: int = 96) -> Pictures:
@@ -203,6 +220,23 @@ class Export(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "3 names do not fit 2 classes"):
             to_onnx(network, ["a", "b", "c"])
         self.assertEqual(len(STRIDES), 3)
+
+    @unittest.skipUnless(ONNX_PYTHON.exists(), f"no {ONNX_PYTHON}: build/setup.sh test makes it")
+    def test_onnx_runtime_gives_the_same_maps(self) -> None:
+        torch.manual_seed(0)
+        network = YOLOv5(CONFIG).eval()
+        with tempfile.TemporaryDirectory() as name:
+            path = Path(name, "net.onnx")
+            path.write_bytes(to_onnx(network, ["disc", "bar"]))
+            for shape in ((1, 3, 64, 64), (3, 3, 96, 160)):
+                images = torch.rand(shape)
+                np.save(Path(name, "images.npy"), images.numpy())
+                subprocess.run([ONNX_PYTHON, "-c", RUN_ONNX], cwd=name, check=True, timeout=120)
+                with torch.no_grad():
+                    maps = network.raw_maps(images)
+                for level, wanted in enumerate(maps):
+                    found = np.load(Path(name, f"output{level}.npy"))
+                    np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-4)
 
 
 if __name__ == "__main__":
