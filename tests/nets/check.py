@@ -15,7 +15,7 @@ from net import preprocessed
 from onnx import helper
 
 PICTURES = 4
-MAX_BYTES = 350_000  # an in-place export of four levels is 270 kB of nodes
+MAX_BYTES = 500_000  # most are under 200 kB; an in-place export of four levels is 300 kB of nodes
 
 
 class CheckError(Exception):
