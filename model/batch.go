@@ -167,35 +167,84 @@ func (r *reading) fixedIndices(n *onnx.Node) bool {
 // unbakeReshape gives a Reshape to a constant shape that starts with 1 a shape
 // that follows the batch.
 func (n *Network) unbakeReshape(node *onnx.Node, single *probe.Result, w *probe.Walk) (edit func(), v *probe.Value, err error) {
-	t := n.reading.index.Constant(node.Input(1))
 	in, out := single.Values[node.Input(0)], single.Values[node.Outputs[0]]
 	two := w.Result.Values[node.Input(0)]
-	if t == nil || in == nil || two == nil || len(out.Shape) == 0 {
+	want := w.Value(node.Input(1))
+	if in == nil || two == nil || want == nil || !want.Known || len(out.Shape) == 0 {
 		return nil, nil, nil
 	}
-	dims, err := t.Int64s()
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", node.Label(), err)
-	}
-	if len(dims) == 0 || dims[0] != 1 || node.Int("allowzero", 0) != 0 {
+	if len(want.I) == 0 || want.I[0] != 1 || node.Int("allowzero", 0) != 0 {
 		// -1 and 0 follow the batch or do not: the step after this one sees it
 		return nil, nil, nil
 	}
-	dims = append([]int64{}, dims...)
+	shape := append([]int{2}, out.Shape[1:]...)
+	forced := &probe.Value{Type: out.Type, Shape: shape}
+	follows := len(in.Shape) > 0 && in.Shape[0] == 1 && two.Shape[0] == 2
+	if n.reading.index.Constant(node.Input(1)) == nil {
+		edit, err := n.unbakeConcat(node, w, follows)
+		return edit, forced, err
+	}
+	dims := append([]int64{}, want.I...)
 	switch {
-	case len(in.Shape) > 0 && in.Shape[0] == 1 && two.Shape[0] == 2:
+	case follows:
 		dims[0] = 0
 	case !contains(dims, -1):
 		dims[0] = -1
 	default:
 		return nil, nil, fmt.Errorf("%w: %s has the constant shape %v", ErrBatch, node.Label(), dims)
 	}
-	shape := append([]int{2}, out.Shape[1:]...)
 	name := n.fresh(node.Outputs[0] + "_shape")
 	return func() {
 		n.model.Graph.Initializers = append(n.model.Graph.Initializers, onnx.NewInt64s(name, []int64{int64(len(dims))}, dims))
 		node.Inputs[1] = name
-	}, &probe.Value{Type: out.Type, Shape: shape}, nil
+	}, forced, nil
+}
+
+// unbakeConcat does the same to a Reshape whose shape is put together while the
+// network runs, as exports with a fixed batch and a free size have it: the
+// piece with the batch becomes 0, which takes the input's.
+func (n *Network) unbakeConcat(node *onnx.Node, w *probe.Walk, follows bool) (edit func(), err error) {
+	cat := n.reading.index.Producer(node.Input(1))
+	if !follows || !cat.Is("Concat") {
+		return nil, fmt.Errorf("%w: %s computes its shape in a way that is not known here", ErrBatch, node.Label())
+	}
+	first := w.Value(cat.Input(0))
+	if first == nil || !first.Known || len(first.I) == 0 || n.dependsOnInput(cat.Input(0)) {
+		return nil, fmt.Errorf("%w: the shape of %s starts with something that is not a constant", ErrBatch, node.Label())
+	}
+	dims := append([]int64{0}, first.I[1:]...)
+	piece, shape := n.fresh(node.Outputs[0]+"_batch"), n.fresh(node.Outputs[0]+"_shape")
+	return func() {
+		g := n.model.Graph
+		g.Initializers = append(g.Initializers, onnx.NewInt64s(piece, []int64{int64(len(dims))}, dims))
+		own := &onnx.Node{
+			Name: "Concat_" + shape, OpType: "Concat", Outputs: []string{shape}, Attributes: cat.Attributes,
+			Inputs: append([]string{piece}, cat.Inputs[1:]...),
+		}
+		node.Inputs[1] = shape
+		for i := range g.Nodes {
+			if g.Nodes[i] == node {
+				g.Nodes = append(g.Nodes[:i], append([]*onnx.Node{own}, g.Nodes[i:]...)...)
+				break
+			}
+		}
+	}, nil
+}
+
+// dependsOnInput reports whether the picture, or its size, has a say in name.
+func (n *Network) dependsOnInput(name string) bool {
+	names, seen := []string{name}, map[string]bool{}
+	for len(names) > 0 {
+		name, names = names[0], names[1:]
+		if name == n.input.Name {
+			return true
+		}
+		if p := n.reading.index.Producer(name); p != nil && !seen[name] {
+			seen[name] = true
+			names = append(names, p.Inputs...)
+		}
+	}
+	return false
 }
 
 // unbakeResize turns a constant target size into the scales it amounts to,

@@ -68,6 +68,9 @@ func (p *Probe) Walk(inputs map[string]*Value) *Walk {
 // Step works out the outputs of n.
 func (w *Walk) Step(n *onnx.Node) { w.e.node(n) }
 
+// Value returns what is known about name so far, nil where nothing is.
+func (w *Walk) Value(name string) *Value { return w.e.value(name) }
+
 // Force takes v for the first output of n instead.
 func (w *Walk) Force(n *onnx.Node, v *Value) { w.Result.Values[n.Outputs[0]] = v }
 
