@@ -44,7 +44,7 @@ func Annotate(p *Picture, labels []Label, s Style) {
 	}
 	var face font.Face
 	if !s.HideLabels && len(labels) > 0 {
-		face = newFace(line)
+		face = newFace(line, p.Height)
 		defer face.Close()
 	}
 	for _, l := range labels {
@@ -172,10 +172,12 @@ var goFont = sync.OnceValue(func() *opentype.Font {
 })
 
 // newFace returns the font in the size that goes with a line: capitals 7.3
-// times as high as the line is wide, as YOLOv5's, and never too small to read.
-func newFace(line int) font.Face {
+// times as high as the line is wide, as YOLOv5's, but never too small to read
+// nor, be the line as wide as it may, more than a tenth of the picture.
+func newFace(line, height int) font.Face {
+	size := max(min(10*line, height/10, 500), 12)
 	face, err := opentype.NewFace(goFont(), &opentype.FaceOptions{
-		Size: max(10*float64(line), 12), DPI: 72, Hinting: font.HintingFull,
+		Size: float64(size), DPI: 72, Hinting: font.HintingFull,
 	})
 	if err != nil {
 		panic("imaging: the font compiled into this program has no face: " + err.Error())

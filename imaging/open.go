@@ -139,8 +139,11 @@ func parse(data []byte, l Limits) (p *Picture, err error) {
 func (f format) wrap(err error) error {
 	text := err.Error()
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.Contains(text, "unexpected EOF"):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.Contains(text, "unexpected EOF"),
+		strings.Contains(text, "not enough pixel data"):
 		return fmt.Errorf("%w: the %s ends early", ErrTruncated, f.name)
+	case strings.Contains(text, "dimension overflow"):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case strings.Contains(text, "unsupported"), strings.Contains(text, "not implemented"):
 		return fmt.Errorf("%w: %w; convert it to JPEG or PNG", ErrUnsupported, err)
 	}
