@@ -3,7 +3,6 @@ package trt
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 )
 
@@ -65,16 +64,16 @@ func RTXTargets() []ComputeCapability {
 	return targets
 }
 
-// Supports tells whether GPUs of this capability run TensorRT-RTX plans that
-// compute in a type ("bfloat16", "float8e4m3fn" ...). TensorRT-RTX itself does
-// not always say so: it builds such a plan and claims targets that cannot run
-// it. Types not named here run everywhere.
+// Supports tells whether TensorRT-RTX builds plans for this capability that
+// compute in a type ("bfloat16", "float8e4m3fn" ...). Ask before a build: with
+// targets given TensorRT-RTX refuses late, with none it builds a plan that
+// claims GPUs which cannot run it. Types not named here run everywhere.
 func (c ComputeCapability) Supports(dtype string) bool {
 	switch dtype {
 	case "bfloat16":
 		return c >= 80
 	case "float8e4m3fn":
-		return slices.Contains([]ComputeCapability{89, 120}, c)
+		return c >= 89
 	}
 	return true
 }

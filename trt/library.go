@@ -62,7 +62,7 @@ func candidates(f Flavor, all []Found) []Found {
 	var picked []Found
 	for _, found := range all {
 		if found.Flavor != "" && found.Flavor != f {
-			found.Err = fmt.Errorf("it is %s %s, not %s", found.Flavor.Title(), found.Version, f.Title())
+			found.Err = fmt.Errorf("it is %s, not %s", found.name(), f.Title())
 			if found.Source != FromFlag && found.Source != FromEnv {
 				continue
 			}
@@ -96,7 +96,7 @@ func noLibrary(f Flavor, passed []string) string {
 	if len(passed) > 0 {
 		text += " (" + strings.Join(passed, "; ") + ")"
 	}
-	return text + ": install one, or name its folder with --tensorrt-path or " + EnvLibrary
+	return text + ": install one, or name its folder in " + EnvLibrary
 }
 
 func open(found Found) (*Library, error) {

@@ -38,6 +38,14 @@ type Found struct {
 	Err        error // why it was passed over, nil otherwise
 }
 
+// name returns "TensorRT 10.15.1.29" or "TensorRT-RTX 1.7.1.116".
+func (f Found) name() string {
+	if f.Flavor == RTX {
+		return f.Flavor.Title() + " " + f.Version
+	}
+	return "TensorRT " + f.Version
+}
+
 // Search returns every TensorRT there is, in the order in which Load tries
 // them, each with its version or why it was passed over. Nothing is loaded.
 // explicit is a file or folder to search instead, empty for none.

@@ -171,6 +171,10 @@ trtdet_error* trtdet_config_workspace(trtdet_config* config, uint64_t bytes) noe
 trtdet_error* trtdet_config_target(trtdet_config* config, int32_t compute_capability) noexcept {
   return Guard([&] {
     Require(config, "config");
+    // TensorRT-RTX's enum has other meanings for small numbers (1 is "the GPU here").
+    if (compute_capability < 50) {
+      throw Error(TRTDET_INVALID, std::to_string(compute_capability) + " is no compute capability: 8.9 is 89");
+    }
     auto& targets = config->config.targets;
     if (std::find(targets.begin(), targets.end(), compute_capability) != targets.end()) {
       throw Error(TRTDET_INVALID, "target " + std::to_string(compute_capability) + " is given twice");

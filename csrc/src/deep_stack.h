@@ -6,8 +6,8 @@
 
 namespace trtdet {
 
-// TensorRT's parser recurses along the graph: a chain of some thousand nodes
-// overflows the usual 8 MB. Runs call, waits for it, and passes on what it
+// TensorRT's builder recurses along the graph: a chain of 4,000 nodes overflows
+// the usual 8 MB. Runs call, waits for it, and passes on what it
 // throws. Where no such thread is to be had, call runs on this one.
 void OnDeepStack(const std::function<void()>& call);
 

@@ -166,6 +166,9 @@ TEST(AbiTest, NullArguments) {
   ExpectError(trtdet_config_shape(config, 0, "x", 1, &dim, &dim, nullptr), invalid, "max");
   ExpectError(trtdet_config_shape(config, 0, "x", TRTDET_MAX_RANK + 1, &dim, &dim, &dim), invalid, "0 to 8");
   ExpectError(trtdet_config_timing_cache(config, nullptr, 1), invalid, "data");
+  ExpectError(trtdet_config_target(config, 1), invalid, "no compute capability");
+  ExpectSuccess(trtdet_config_target(config, 75));
+  ExpectError(trtdet_config_target(config, 75), invalid, "twice");
   ExpectError(trtdet_config_optimization_level(config, 6), invalid, "0 to 5");
   trtdet_config_free(config);
 }

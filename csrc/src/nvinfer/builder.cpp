@@ -53,6 +53,9 @@ NvNetwork::NvNetwork(std::shared_ptr<BuilderState> state, const std::string& onn
   sink.ForgetErrors();
   network_.reset(state_->builder->createNetworkV2(StronglyTyped()));
   if (network_ == nullptr) throw Error(TRTDET_BUILD, "TensorRT made no network", sink.Errors());
+  // Otherwise it counts the builder's networks and writes the number into the
+  // plan, and the same file parsed twice would give two plans.
+  network_->setName("trtdet");
   nvinfer1::ILogger* logger = &state_->logger;
   parser_.reset(static_cast<nvonnxparser::IParser*>(
       state_->binaries->create_parser(network_.get(), logger, state_->binaries->version)));
