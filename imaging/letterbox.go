@@ -34,7 +34,7 @@ func Letterbox(dst []float32, p *Picture, fit decode.Fit, pre decode.Preprocess)
 		}
 		fill(channel[bottom*fit.InputW:], pad)
 	}
-	s.resize(p, fit.ResizedW, fit.ResizedH, func(y int, a, b []uint64, wa, wb uint32) {
+	s.resize(p, fit.ResizedW, fit.ResizedH, func(y int, a, b []uint64, wa, wb uint64) {
 		at := (top+y)*fit.InputW + left
 		n := fit.ResizedW
 		blendPlanes(planes[0][at:][:n], planes[1][at:][:n], planes[2][at:][:n], a, b, wa, wb, &s.levels)
@@ -48,7 +48,7 @@ func LetterboxBytes(dst []byte, p *Picture, fit decode.Fit) {
 	s := resizers.Get().(*resizer)
 	defer resizers.Put(s)
 	fill(dst, decode.Pad)
-	s.resize(p, fit.ResizedW, fit.ResizedH, func(y int, a, b []uint64, wa, wb uint32) {
+	s.resize(p, fit.ResizedW, fit.ResizedH, func(y int, a, b []uint64, wa, wb uint64) {
 		at := 3 * ((fit.Top+y)*fit.InputW + fit.Left)
 		blendBytes(dst[at:][:3*fit.ResizedW], a, b, wa, wb)
 	})

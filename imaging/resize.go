@@ -12,8 +12,10 @@ import (
 // dropped, two such rows are blended along y with their low 16 bits dropped
 // each, and the sum is rounded to a byte.
 //
-// A pixel blended along x is one uint64 with a channel every 21 bits, so that
-// a multiplication does all three: 255*2048 needs 20.
+// A pixel blended along x is one uint64 with a channel every 19 bits, so that
+// a multiplication does all three: 255*2048 needs 19. Along y products need 26
+// bits, so there it is two multiplications a row: red and blue, 38 bits apart,
+// and green.
 type resizer struct {
 	columns []column
 	rows    [2][]uint64
@@ -25,19 +27,22 @@ type resizer struct {
 // column is where a pixel of the resized picture comes from: 6 bytes of a
 // row, two pixels, and the weight of the second in 2048ths.
 type column struct {
-	at     int32
-	weight uint32
+	at     int
+	weight uint64
 }
 
 var resizers = sync.Pool{New: func() any { return new(resizer) }}
 
 const (
-	one       = 2048 // 1 in the weights' unit
-	laneMask  = 1<<21 - 1
-	laneWidth = 21
+	one   = 2048 // 1 in the weights' unit
+	green = 19   // where the channels begin
+	blue  = 38
 	// rowMask keeps, of a blended pixel without its low 4 bits, the 15 bits of
 	// each channel.
-	rowMask = 0x7fff | 0x7fff<<laneWidth | 0x7fff<<(2*laneWidth)
+	rowMask = 0x7fff | 0x7fff<<green | 0x7fff<<blue
+	sides   = 0x7fff | 0x7fff<<blue // red and blue
+	tops    = 0x3ff | 0x3ff<<blue   // their 10 bits after the blend along y
+	twos    = 2 | 2<<blue           // what rounds them
 )
 
 // setLevels fills levels with what each byte is in a range.
@@ -54,18 +59,18 @@ func (s *resizer) setLevels(limit float32) {
 // source returns the two neighbors of position i of n resized from size, and
 // the second one's weight in 2048ths; cv2 works the position out in float64
 // and rounds it to float32.
-func source(i, n, size int) (first, second int, weight uint32) {
+func source(i, n, size int) (first, second int, weight uint64) {
 	scale := 1 / (float64(n) / float64(size))
 	f := float32((float64(i)+0.5)*scale - 0.5)
 	at := int(math.Floor(float64(f)))
 	f -= float32(at)
-	weight = uint32(math.RoundToEven(float64(f * one)))
+	weight = uint64(math.RoundToEven(float64(f * one)))
 	return min(max(at, 0), size-1), min(max(at+1, 0), size-1), weight
 }
 
 // resize hands blend every row of the picture resized to width x height: the
 // two rows blended along x that it lies between and their weights.
-func (s *resizer) resize(p *Picture, width, height int, blend func(y int, a, b []uint64, wa, wb uint32)) {
+func (s *resizer) resize(p *Picture, width, height int, blend func(y int, a, b []uint64, wa, wb uint64)) {
 	pix, w := p.Pix, p.Width
 	if w == 1 {
 		pix, w = s.double(pix), 2
@@ -89,7 +94,7 @@ func (s *resizer) resize(p *Picture, width, height int, blend func(y int, a, b [
 			held[0] = first
 		}
 		if first == second || weight == 0 {
-			// both terms of cv2's sum are computed, so the weights stay apart
+			// at an edge both terms of cv2's sum are of one row, each rounded
 			blend(y, s.rows[0], s.rows[0], one-weight, weight)
 			continue
 		}
@@ -125,7 +130,7 @@ func (s *resizer) setColumns(size, n int) {
 				first, weight = first-1, one
 			}
 		}
-		s.columns[i] = column{at: int32(3 * first), weight: weight}
+		s.columns[i] = column{at: 3 * first, weight: weight}
 	}
 }
 
@@ -134,37 +139,61 @@ func blendColumns(dst []uint64, row []byte, columns []column) {
 	dst = dst[:len(columns)]
 	for i, c := range columns {
 		p := row[c.at:][:6]
-		a := uint64(p[0]) | uint64(p[1])<<laneWidth | uint64(p[2])<<(2*laneWidth)
-		b := uint64(p[3]) | uint64(p[4])<<laneWidth | uint64(p[5])<<(2*laneWidth)
-		dst[i] = (a*uint64(one-c.weight) + b*uint64(c.weight)) >> 4 & rowMask
+		a := uint64(p[0]) | uint64(p[1])<<green | uint64(p[2])<<blue
+		b := uint64(p[3]) | uint64(p[4])<<green | uint64(p[5])<<blue
+		dst[i] = (a*(one-c.weight) + b*c.weight) >> 4 & rowMask
 	}
 }
 
+// blend blends two pixels along y. Red is the low byte of the first result,
+// blue the byte at bit 38 of it, green the low byte of the second; the bits
+// around them mean nothing.
+func blend(p, q, wp, wq uint64) (redBlue, greenOnly uint64) {
+	redBlue = ((p & sides * wp >> 16 & tops) + (q & sides * wq >> 16 & tops) + twos) >> 2
+	greenOnly = ((p >> green & 0x7fff * wp >> 16) + (q >> green & 0x7fff * wq >> 16) + 2) >> 2
+	return redBlue, greenOnly
+}
+
+// whole is blend where the second row has no weight, as in every row of a
+// picture reduced by an odd whole number: one shift does all channels.
+func whole(p uint64) uint64 {
+	return (p>>5&(tops|0x3ff<<green) + (twos | 2<<green)) >> 2
+}
+
 // blendPlanes blends two rows along y into three planes.
-func blendPlanes(red, green, blue []float32, a, b []uint64, wa, wb uint32, levels *[256]float32) {
-	n := len(a)
-	red, green, blue, b = red[:n], green[:n], blue[:n], b[:n]
-	for i, p := range a {
-		q := b[i]
-		red[i] = levels[level(uint32(p&laneMask), uint32(q&laneMask), wa, wb)]
-		green[i] = levels[level(uint32(p>>laneWidth&laneMask), uint32(q>>laneWidth&laneMask), wa, wb)]
-		blue[i] = levels[level(uint32(p>>(2*laneWidth)), uint32(q>>(2*laneWidth)), wa, wb)]
+func blendPlanes(r, g, b []float32, upper, lower []uint64, wa, wb uint64, levels *[256]float32) {
+	r, g, b, lower = r[:len(upper)], g[:len(upper)], b[:len(upper)], lower[:len(upper)]
+	if wb == 0 {
+		for i, p := range upper {
+			p = whole(p)
+			r[i], g[i], b[i] = levels[uint8(p)], levels[uint8(p>>green)], levels[uint8(p>>blue)]
+		}
+		return
+	}
+	for i, p := range upper {
+		redBlue, greenOnly := blend(p, lower[i], wa, wb)
+		r[i] = levels[uint8(redBlue)]
+		g[i] = levels[uint8(greenOnly)]
+		b[i] = levels[uint8(redBlue>>blue)]
 	}
 }
 
 // blendBytes blends two rows along y into RGB pixels.
-func blendBytes(dst []byte, a, b []uint64, wa, wb uint32) {
-	b = b[:len(a)]
-	for i, p := range a {
-		q := b[i]
-		d := dst[3*i:][:3]
-		d[0] = level(uint32(p&laneMask), uint32(q&laneMask), wa, wb)
-		d[1] = level(uint32(p>>laneWidth&laneMask), uint32(q>>laneWidth&laneMask), wa, wb)
-		d[2] = level(uint32(p>>(2*laneWidth)), uint32(q>>(2*laneWidth)), wa, wb)
+func blendBytes(dst []byte, upper, lower []uint64, wa, wb uint64) {
+	lower = lower[:len(upper)]
+	if wb == 0 {
+		for i, p := range upper {
+			p = whole(p)
+			d := dst[3*i:][:3]
+			d[0], d[1], d[2] = uint8(p), uint8(p>>green), uint8(p>>blue)
+		}
+		return
 	}
-}
-
-// level blends one channel along y.
-func level(a, b, wa, wb uint32) uint8 {
-	return uint8((a*wa>>16 + b*wb>>16 + 2) >> 2)
+	for i, p := range upper {
+		redBlue, greenOnly := blend(p, lower[i], wa, wb)
+		d := dst[3*i:][:3]
+		d[0] = uint8(redBlue)
+		d[1] = uint8(greenOnly)
+		d[2] = uint8(redBlue >> blue)
+	}
 }
