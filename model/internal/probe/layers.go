@@ -187,7 +187,7 @@ func resize(c *call) ([]*Value, error) {
 		return nil, err
 	}
 	if c.node.Attr("axes") != nil {
-		return nil, errors.New("Resize with axes is not known here")
+		return nil, errors.New("resizing chosen axes is not known here")
 	}
 	scales := c.arg(2)
 	if c.node.OpType == "Upsample" || c.opset < 11 {
