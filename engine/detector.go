@@ -73,20 +73,32 @@ func Open(path string, o *Options) (*Detector, error) {
 // inputSize settles the network's input size from the model and the caller's
 // wish (0 for none).
 func inputSize(n *model.Network, height, width int, log *slog.Logger) (h, w int, err error) {
-	h, w, dynamic := n.InputSize()
+	fixedH, fixedW, dynamic := n.InputSize()
 	if !dynamic {
-		if (height != 0 && height != h) || (width != 0 && width != w) {
+		if (height != 0 && height != fixedH) || (width != 0 && width != fixedW) {
 			return 0, 0, fmt.Errorf("the input is fixed at %dx%d (height x width) and cannot be %dx%d: "+
-				"leave --imgsz out, or export the model with a dynamic size", h, w, height, width)
+				"leave --imgsz out, or export the model with a dynamic size", fixedH, fixedW, height, width)
 		}
-		return h, w, nil
+		return fixedH, fixedW, nil
 	}
 	h, w = wholeStrides(n.Head, orDefault(height)), wholeStrides(n.Head, orDefault(width))
 	if (height != 0 && h != height) || (width != 0 && w != width) {
 		log.Warn("input size rounded up to a multiple of the largest stride",
 			"asked", fmt.Sprintf("%dx%d", height, width), "used", fmt.Sprintf("%dx%d", h, w))
 	}
+	if (fixedH != 0 && h != fixedH) || (fixedW != 0 && w != fixedW) {
+		return 0, 0, fmt.Errorf("the input cannot be %dx%d (height x width): its height is %s, its width %s; say so with --imgsz",
+			h, w, sideWord(fixedH), sideWord(fixedW))
+	}
 	return h, w, nil
+}
+
+// sideWord words a side of the input that may be free.
+func sideWord(size int) string {
+	if size == 0 {
+		return "free"
+	}
+	return "fixed at " + strconv.Itoa(size)
 }
 
 func orDefault(size int) int {

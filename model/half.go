@@ -197,7 +197,7 @@ func (h *halver) rewrite() error {
 	h.graph.Nodes = h.nodes
 	for _, o := range h.graph.Outputs {
 		if halved(o.Name) {
-			h.castOutput(o.Name)
+			h.network.castOutput(o.Name)
 		}
 	}
 	return nil
@@ -267,24 +267,6 @@ func (h *halver) constant(name string, producer *onnx.Node) (string, error) {
 	h.graph.Initializers = append(h.graph.Initializers, half)
 	h.cast[key] = out
 	return out, nil
-}
-
-// castOutput gives a half output back as float32 under its own name.
-func (h *halver) castOutput(name string) {
-	half := h.network.fresh(name + "_half")
-	for _, node := range h.graph.Nodes {
-		for i := range node.Inputs {
-			if node.Inputs[i] == name {
-				node.Inputs[i] = half
-			}
-		}
-		for i := range node.Outputs {
-			if node.Outputs[i] == name {
-				node.Outputs[i] = half
-			}
-		}
-	}
-	h.graph.Nodes = append(h.graph.Nodes, castNode(half, name, onnx.Float32))
 }
 
 // raiseOpset writes a Q/DQ network in operator set 19, the first whose

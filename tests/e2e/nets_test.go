@@ -20,6 +20,9 @@ type net struct {
 	Family     string
 	Head       decode.Head
 	Layouts    []string `json:"layouts_after_cut"`
+	Layout     string   `json:"layout_in_file"`
+	// Raw names the raw maps of each level in the file, outputs or not.
+	Raw [][]string
 	Strides    []int
 	Preprocess decode.Preprocess
 	Thresholds decode.Thresholds

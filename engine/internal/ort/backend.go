@@ -29,10 +29,14 @@ type Backend struct {
 	height     int
 	width      int
 	batch      int // 0 where the network takes any
-	half       bool
+	input      string
 	outputs    []string
-	inputs     chan []float32 // free input buffers; its length bounds the batches under way
-	network    chan struct{}  // holds one token: one batch at a time uses all threads
+	// halves are the inputs and outputs that the file has in float16. The
+	// network here has them in float32, and ONNX Runtime leaves out casts to
+	// and fro, so they are rounded on the host: the file's own numbers.
+	halves  map[string]bool
+	inputs  chan []float32 // free input buffers; its length bounds the batches under way
+	network chan struct{}  // holds one token: one batch at a time uses all threads
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -40,8 +44,8 @@ var _ backend.Backend = (*Backend)(nil)
 // batchesUnderWay is one batch in the network and one on either side of it.
 const batchesUnderWay = 3
 
-// Open makes the network ready to run. The network's bytes are not needed
-// afterwards.
+// Open makes the network ready to run, with float32 inputs and outputs. The
+// network is not needed afterwards.
 func Open(n *model.Network, c Config) (*Backend, error) {
 	if _, err := Load(); err != nil {
 		return nil, err
@@ -50,8 +54,15 @@ func Open(n *model.Network, c Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	halves := map[string]bool{}
+	for _, t := range append(n.Inputs, n.Outputs...) {
+		halves[t.Name] = t.DType == "float16"
+	}
+	if err := n.FloatIO(); err != nil {
+		return nil, err
+	}
 	input := n.Inputs[0]
-	if input.DType != "float32" && input.DType != "float16" {
+	if input.DType != "float32" {
 		return nil, fmt.Errorf("input %s is %s, want float32 or float16: export the model with float inputs", input.Name, input.DType)
 	}
 	b := &Backend{
@@ -59,8 +70,9 @@ func Open(n *model.Network, c Config) (*Backend, error) {
 		preprocess: n.Preprocess,
 		height:     c.Height,
 		width:      c.Width,
-		half:       input.DType == "float16",
+		input:      input.Name,
 		outputs:    headOutputs(n.Head),
+		halves:     halves,
 		inputs:     make(chan []float32, batchesUnderWay),
 		network:    make(chan struct{}, 1),
 	}
@@ -148,6 +160,9 @@ func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, c
 	for i, p := range pictures {
 		found[i].Fit = decode.NewFit(p.Width, p.Height, b.width, b.height, b.preprocess.Letterbox)
 		imaging.Letterbox(input[i*size:(i+1)*size], p, found[i].Fit, b.preprocess)
+	}
+	if b.halves[b.input] {
+		roundToHalf(input)
 	}
 	timing.Letterbox = time.Since(start)
 

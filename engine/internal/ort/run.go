@@ -2,7 +2,6 @@ package ort
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 // ONNX Runtime's own memory until free is called; took leaves out the wait for
 // other batches.
 func (b *Backend) run(ctx context.Context, input []float32, rows int) (outputs []decode.Tensor, free func(), took time.Duration, err error) {
-	tensor, err := b.inputTensor(input, rows)
+	tensor, err := onnxruntime.NewTensor(onnxruntime.NewShape(int64(rows), 3, int64(b.height), int64(b.width)), input)
 	if err != nil {
 		return nil, nil, 0, fmt.Errorf("ONNX Runtime: %w", err)
 	}
@@ -45,59 +44,46 @@ func (b *Backend) run(ctx context.Context, input []float32, rows int) (outputs [
 	if !stop() {
 		<-terminated // the options must outlive the call that is using them
 	}
-	free = func() {
-		for _, v := range values {
-			if v != nil {
-				v.Destroy() //nolint:errcheck // nothing is left to do about it
-			}
-		}
-	}
-	if err == nil {
-		outputs, err = b.tensors(values)
-	}
 	if err != nil {
-		free()
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
 		return nil, nil, took, fmt.Errorf("ONNX Runtime: %w", err)
 	}
+	free = func() {
+		for _, v := range values {
+			v.Destroy() //nolint:errcheck // nothing is left to do about it
+		}
+	}
+	if outputs, err = b.tensors(values); err != nil {
+		free()
+		return nil, nil, took, fmt.Errorf("ONNX Runtime: %w", err)
+	}
 	return outputs, free, took, nil
 }
 
-func (b *Backend) inputTensor(input []float32, rows int) (onnxruntime.Value, error) {
-	shape := onnxruntime.NewShape(int64(rows), 3, int64(b.height), int64(b.width))
-	if !b.half {
-		return onnxruntime.NewTensor(shape, input)
-	}
-	halves := make([]byte, 2*len(input))
-	for i, v := range input {
-		binary.LittleEndian.PutUint16(halves[2*i:], float16.Fromfloat32(v).Bits())
-	}
-	return onnxruntime.NewCustomDataTensor(shape, halves, onnxruntime.TensorElementDataTypeFloat16)
-}
-
-// tensors views the network's outputs as float32; halves are widened.
+// tensors views the network's outputs.
 func (b *Backend) tensors(values []onnxruntime.Value) ([]decode.Tensor, error) {
 	outputs := make([]decode.Tensor, len(values))
 	for i, v := range values {
-		t := decode.Tensor{Name: b.outputs[i]}
-		for _, n := range v.GetShape() {
-			t.Shape = append(t.Shape, int(n))
+		floats, ok := v.(*onnxruntime.Tensor[float32])
+		if !ok {
+			return nil, fmt.Errorf("output %s is not float32", b.outputs[i])
 		}
-		switch v := v.(type) {
-		case *onnxruntime.Tensor[float32]:
-			t.Data = v.GetData()
-		case *onnxruntime.CustomDataTensor:
-			data := v.GetData()
-			t.Data = make([]float32, len(data)/2)
-			for j := range t.Data {
-				t.Data[j] = float16.Frombits(binary.LittleEndian.Uint16(data[2*j:])).Float32()
-			}
-		default:
-			return nil, fmt.Errorf("output %s is neither float32 nor float16", t.Name)
+		outputs[i] = decode.Tensor{Name: b.outputs[i], Data: floats.GetData()}
+		if b.halves[b.outputs[i]] {
+			roundToHalf(outputs[i].Data)
 		}
-		outputs[i] = t
+		for _, n := range floats.GetShape() {
+			outputs[i].Shape = append(outputs[i].Shape, int(n))
+		}
 	}
 	return outputs, nil
+}
+
+// roundToHalf gives every value the nearest float16's.
+func roundToHalf(values []float32) {
+	for i, v := range values {
+		values[i] = float16.Fromfloat32(v).Float32()
+	}
 }

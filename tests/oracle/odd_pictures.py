@@ -1,0 +1,36 @@
+"""Writes PNGs of odd sizes and kinds into a folder, cut from a photograph.
+
+    odd_pictures.py FOLDER PHOTOGRAPH
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def main() -> None:
+    folder, photograph = Path(sys.argv[1]), cv2.imread(sys.argv[2], cv2.IMREAD_COLOR)
+    height, width = photograph.shape[:2]
+    alpha = np.linspace(0, 255, width, dtype=np.uint8)[None].repeat(height, 0)
+    pictures = {
+        "photograph": photograph,
+        "square": photograph[:320, :320],
+        "small": photograph[100:137, 200:253],
+        "pixel": photograph[:1, :1],
+        "long": cv2.resize(photograph, (3000, 7), interpolation=cv2.INTER_AREA),
+        "tall": photograph[:, :9],
+        "grey": cv2.cvtColor(photograph, cv2.COLOR_BGR2GRAY),
+        "alpha": np.dstack((photograph, alpha)),
+        "deep": photograph[:200, :300].astype(np.uint16) * 257,
+    }
+    for name, picture in pictures.items():
+        if not cv2.imwrite(str(folder / f"{name}.png"), picture):
+            raise SystemExit(f"{name}.png cannot be written")
+
+
+if __name__ == "__main__":
+    main()
