@@ -1,0 +1,203 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/trtdet/trtdet/decode"
+)
+
+func TestParseLiteral(t *testing.T) {
+	for text, want := range map[string]string{
+		`['a', "b's", 'c\'d', 'e\\f', '\u00e9\x41\n']`: `[a b's c'd e\f éA` + "\n]",
+		`{0: 'a', 1: 'b',}`:                            `[{0 a} {1 b}]`,
+		` [ [10, 13.5], (1,), -2e3, +4 ] `:             `[[10 13.5] [1] -2000 4]`,
+		`[True, False, None]`:                          `[true false <nil>]`,
+		`[]`:                                           `[]`, `{}`: `[]`, `32`: `32`, `'x'`: `x`,
+	} {
+		v, err := parseLiteral(text)
+		if err != nil || fmt.Sprint(v) != want {
+			t.Errorf("%s: got %v, %v; want %s", text, v, err, want)
+		}
+	}
+	for _, text := range []string{"", "[", "['a'", "{1}", "{1:", "[1 2]", "x", "'a", `'\`, `'\x4'`, `'\U00110000'`, "1 2", "]", "--1", strings.Repeat("[", 50), strings.Repeat(" ", maxLiteralBytes+1)} {
+		if v, err := parseLiteral(text); !errors.Is(err, errLiteral) {
+			t.Errorf("%.40q: got %v, %v", text, v, err)
+		}
+	}
+}
+
+func FuzzLiteral(f *testing.F) {
+	f.Add(`{0: 'person', 1: "it's", 2: [1, 2.5, None]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		v, err := parseLiteral(text)
+		if err != nil && !errors.Is(err, errLiteral) {
+			t.Fatalf("error of another kind: %v", err)
+		}
+		_, _ = namesOf(v)
+		if anchors, err := anchorsOf(v); err == nil && checkAnchors(anchors) == nil {
+			ascending(anchors)
+		}
+	})
+}
+
+func FuzzYAML(f *testing.F) {
+	f.Add([]byte("nc: 80\nanchors:\n  - [10,13, 16,30]\nnames:\n  0: a\n  1: 'b'\n"))
+	f.Add([]byte("a: &x [1]\nb: *x\n"))
+	f.Add([]byte("a: |\n  text\nb: !!str 3\n? x\n: y\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		top, err := parseYAML(b)
+		if err != nil {
+			if !errors.Is(err, ErrHint) {
+				t.Fatalf("error of another kind: %v", err)
+			}
+			return
+		}
+		_, _ = namesOf(top["names"])
+		_, _ = anchorsOf(top["anchors"])
+	})
+}
+
+func TestYAMLLimits(t *testing.T) {
+	for name, text := range map[string]string{
+		"long": strings.Repeat("a", maxYAMLBytes+1), "flow": "a: " + strings.Repeat("[", 1000), "dashes": strings.Repeat("- ", 1000),
+		"alias": "a: &x [1]\nb: *x", "merge": "a: &x {b: 1}\nc:\n  <<: *x\n",
+	} {
+		if _, err := parseYAML([]byte(text)); !errors.Is(err, ErrHint) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// manifest is a sound one.
+func manifest() *Manifest {
+	return &Manifest{
+		Version: ManifestVersion, Plan: ManifestPlan{SHA256: strings.Repeat("ab", 32), Bytes: 12}, ONNX: ManifestONNX{SHA256: strings.Repeat("cd", 32)},
+		TensorRT: ManifestTensorRT{Flavor: "rtx", Version: "1.7.1"}, ComputeCapabilities: []string{"8.0"},
+		Inputs:   []TensorInfo{{Name: "images", DType: "float32", Shape: []int{-1, 3, 64, 64}}},
+		Outputs:  []TensorInfo{{Name: "p3", DType: "float32", Shape: []int{-1, 16, 8, 8}}},
+		Profiles: []Profile{{"images": {Min: []int{1, 3, 64, 64}, Opt: []int{4, 3, 64, 64}, Max: []int{8, 3, 64, 64}}}}, Precision: FP32,
+		Head: decode.Head{Family: decode.YOLOv5, Kind: decode.Decoupled, Layout: decode.Fused, Classes: 3,
+			Levels: []decode.Level{{Stride: 8, Anchors: [][2]float32{{1, 2}, {3, 4}}, Outputs: []string{"p3"}}}},
+		Preprocess: decode.YOLOv5.Preprocess(), Names: []string{"a", "b<c>", "ü"}, Thresholds: decode.Thresholds{Conf: 0.4, IoU: 0.45},
+	}
+}
+
+func TestManifestRoundTrip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.engine.json")
+	want := manifest()
+	if err := want.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadManifest(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{`"plan"`, `"sha256"`, `"compute_capabilities"`, `"gpu"`, `"profiles"`, `"channel_order"`, `"b<c>"`} {
+		if !strings.Contains(string(b), key) {
+			t.Errorf("%s is missing in %s", key, b)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
+		t.Errorf("files left behind: %v", left)
+	}
+}
+
+func TestManifestIsValidated(t *testing.T) {
+	for name, edit := range map[string]func(*Manifest){
+		"version":      func(m *Manifest) { m.Version = 2 },
+		"hash":         func(m *Manifest) { m.Plan.SHA256 = "ab" },
+		"onnx hash":    func(m *Manifest) { m.ONNX.SHA256 = strings.Repeat("x", 64) },
+		"bytes":        func(m *Manifest) { m.Plan.Bytes = 0 },
+		"flavor":       func(m *Manifest) { m.TensorRT.Flavor = "" },
+		"precision":    func(m *Manifest) { m.Precision = "fp64" },
+		"head":         func(m *Manifest) { m.Head.Layout = "x" },
+		"names":        func(m *Manifest) { m.Names = m.Names[:1] },
+		"thresholds":   func(m *Manifest) { m.Thresholds.Conf = 2 },
+		"preprocess":   func(m *Manifest) { m.Preprocess.PixelRange = 0 },
+		"no inputs":    func(m *Manifest) { m.Inputs = nil },
+		"dimension":    func(m *Manifest) { m.Outputs[0].Shape[0] = -2 },
+		"twice":        func(m *Manifest) { m.Outputs = append(m.Outputs, m.Outputs[0]) },
+		"output":       func(m *Manifest) { m.Head.Levels[0].Outputs[0] = "p4" },
+		"profile name": func(m *Manifest) { m.Profiles[0]["x"] = m.Profiles[0]["images"] },
+		"profile rank": func(m *Manifest) { m.Profiles[0]["images"] = ProfileShape{Min: []int{1}, Opt: []int{1}, Max: []int{1}} },
+		"min over opt": func(m *Manifest) { m.Profiles[0]["images"].Min[0] = 5 },
+	} {
+		m := manifest()
+		edit(m)
+		path := filepath.Join(t.TempDir(), "m.json")
+		if err := m.Write(path); !errors.Is(err, ErrManifest) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s: it was written all the same", name)
+		}
+	}
+	for _, text := range []string{"", "{}", "[]", `{"version": 7}`, `{"version": "1"}`, `{"version": 1}`, strings.Repeat(" ", maxManifestBytes+1)} {
+		if _, err := ParseManifest([]byte(text)); !errors.Is(err, ErrManifest) {
+			t.Errorf("%.30q: %v", text, err)
+		}
+	}
+}
+
+func FuzzManifest(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "m.json")
+	if err := manifest().Write(path); err != nil {
+		f.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := ParseManifest(b)
+		if err != nil {
+			if !errors.Is(err, ErrManifest) {
+				t.Fatalf("error of another kind: %v", err)
+			}
+			return
+		}
+		if err := m.Validate(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzLoad(f *testing.F) {
+	for _, s := range []*small{heads(true, 1, 3, 64, 96), heads(false, "b", 3, "h", "w"), fiveD(1, 2, 8, 16, 16)} {
+		b, err := s.m.Marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := parse(b, "", &Hints{Anchors: twoAnchors})
+		if err != nil {
+			return
+		}
+		if err := n.Head.Validate(); err != nil {
+			t.Fatalf("a head that does not fit itself: %v", err)
+		}
+		if err := n.MakeBatchDynamic(); err != nil && !errors.Is(err, ErrBatch) && !errors.Is(err, ErrInvalid) {
+			t.Logf("batch: %v", err)
+		}
+		if err := n.Half(); err == nil {
+			if _, err := n.Marshal(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
