@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/trtdet/trtdet/model"
@@ -125,6 +126,9 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 		defer cancel()
 	}
 	outcome, err := o.runJob(ctx, job)
+	if errors.Is(err, trt.ErrUnsupported) && len(o.Targets) > 0 {
+		err = fmt.Errorf("%w; --target takes %s", err, targetNames(trt.RTXTargets()))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("building an engine from %s: %w", onnxPath, err)
 	}
@@ -138,7 +142,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	if err != nil {
 		return nil, err
 	}
-	if cache != nil {
+	if cache != nil && !cache.empty() { // TensorRT-RTX writes none
 		if err := cache.commit(); err != nil {
 			return nil, fmt.Errorf("timing cache: %w", err)
 		}
@@ -206,6 +210,15 @@ func checkTargets(n *model.Network, targets []trt.ComputeCapability) error {
 		}
 	}
 	return nil
+}
+
+// targetNames lists targets the way --target takes them.
+func targetNames(targets []trt.ComputeCapability) string {
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		names[i] = t.Target()
+	}
+	return strings.Join(names, ", ")
 }
 
 // profiles returns the one optimization profile of the network's dynamic

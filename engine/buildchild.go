@@ -45,6 +45,7 @@ type buildFailure struct {
 var failureKinds = map[string]error{
 	"no-library": trt.ErrNoLibrary, "version": trt.ErrVersion, "no-driver": trt.ErrNoDriver,
 	"parse": trt.ErrParse, "build": trt.ErrBuild, "unsupported": trt.ErrUnsupported, "invalid": trt.ErrInvalid,
+	"library": trt.ErrLibrary, "memory": trt.ErrMemory, "internal": trt.ErrInternal,
 }
 
 func newBuildFailure(err error) *buildFailure {

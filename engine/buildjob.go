@@ -40,7 +40,7 @@ func (j *buildJob) run(ctx context.Context, log *slog.Logger, progress func(trt.
 		return nil, err
 	}
 	defer library.Close()
-	builder, err := library.NewBuilder(log)
+	builder, err := library.NewBuilder(slog.New(reasons{log.Handler()}))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (j *buildJob) run(ctx context.Context, log *slog.Logger, progress func(trt.
 		if err != nil && !os.IsNotExist(err) {
 			return nil, fmt.Errorf("timing cache: %w", err)
 		}
-		j.Config.TimingCache = cache
+		j.Config.TimingCache = append([]byte{}, cache...) // not nil: an empty one is a start
 	}
 	outcome.Ignored = library.Ignored(j.Config)
 	plan, err := builder.Build(ctx, network, j.Config, progress)
@@ -94,6 +94,20 @@ func overwrite(path string, data []byte) error {
 		err = closeErr
 	}
 	return err
+}
+
+// reasons takes the loudness out of TensorRT's errors: the error that a call
+// returns carries their text, and a failure is reported once.
+type reasons struct{ slog.Handler }
+
+func (h reasons) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		r.Level = slog.LevelDebug
+	}
+	if !h.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
 }
 
 // discard is a logger for callers who want none.

@@ -46,6 +46,12 @@ func openPart(target string) (*partFile, error) {
 
 func (p *partFile) path() string { return p.file.Name() }
 
+// empty reports whether nothing has been written to the file.
+func (p *partFile) empty() bool {
+	info, err := p.file.Stat()
+	return err == nil && info.Size() == 0
+}
+
 // commit makes the file the output.
 func (p *partFile) commit() error { return os.Rename(p.path(), p.target) }
 

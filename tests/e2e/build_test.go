@@ -18,7 +18,7 @@ import (
 )
 
 // carried is the detector that the repository carries.
-func carried() string { return filepath.Join(top, "models", "emoji.onnx") }
+func carried() string { return filepath.Join(top, "models", "emoji", "decoupled-base.onnx") }
 
 func readManifest(t *testing.T, engine string) *model.Manifest {
 	t.Helper()
@@ -156,7 +156,7 @@ func TestBuildRefuses(t *testing.T) {
 		{"-o x.engine --tensorrt 10", []string{"TensorRT", "10"}},
 		{"-o x.engine --tensorrt 11", []string{"TensorRT", "11"}},
 		{"-o x.engine --tensorrt-lib /nowhere", []string{"/nowhere"}},
-		{"-o x.engine --target sm_90", []string{"9.0"}},
+		{"-o x.engine --target sm_90", []string{"9.0", "--target takes sm_75"}},
 		{"-o x.engine --data /nowhere.yaml", []string{"/nowhere.yaml"}},
 		{"-o x.engine --cfg /nowhere.yaml", []string{"/nowhere.yaml"}},
 		{"-o x.engine --anchors 1,2", []string{"--anchors"}},
