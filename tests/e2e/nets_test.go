@@ -16,13 +16,13 @@ import (
 
 // net is one entry of the index that tests/nets/make.py writes.
 type net struct {
-	File       string
-	Family     string
-	Head       decode.Head
-	Layouts    []string `json:"layouts_after_cut"`
-	Layout     string   `json:"layout_in_file"`
+	File    string
+	Family  string
+	Head    decode.Head
+	Layouts []string `json:"layouts_after_cut"`
+	Layout  string   `json:"layout_in_file"`
 	// Raw names the raw maps of each level in the file, outputs or not.
-	Raw [][]string
+	Raw        [][]string
 	Strides    []int
 	Preprocess decode.Preprocess
 	Thresholds decode.Thresholds

@@ -1,6 +1,6 @@
-"""Writes PNGs of odd sizes and kinds into a folder, cut from a photograph.
+"""Writes PNGs of odd sizes and kinds into a folder, most of them cut from the first photograph.
 
-    odd_pictures.py FOLDER PHOTOGRAPH
+    odd_pictures.py FOLDER PHOTOGRAPH...
 """
 
 from __future__ import annotations
@@ -10,6 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+
+def words() -> np.ndarray:
+    picture = np.full((300, 500, 3), 235, np.uint8)
+    for i, text in enumerate(("DECOUPLED", "head 2026", "trt + det")):
+        cv2.putText(picture, text, (20 + 60 * i, 70 + 90 * i), cv2.FONT_HERSHEY_DUPLEX, 2, (40 * i, 30, 120), 4)
+    return picture
 
 
 def main() -> None:
@@ -26,7 +33,9 @@ def main() -> None:
         "grey": cv2.cvtColor(photograph, cv2.COLOR_BGR2GRAY),
         "alpha": np.dstack((photograph, alpha)),
         "deep": photograph[:200, :300].astype(np.uint16) * 257,
+        "words": words(),
     }
+    pictures |= {f"other{i}": cv2.imread(path, cv2.IMREAD_COLOR) for i, path in enumerate(sys.argv[3:])}
     for name, picture in pictures.items():
         if not cv2.imwrite(str(folder / f"{name}.png"), picture):
             raise SystemExit(f"{name}.png cannot be written")

@@ -1,6 +1,7 @@
 """The whole way from pictures to detections in Python, for the end-to-end tests to be held to.
 
     reference.py --model m.onnx --head head.json [--preprocess p.json] [--imgsz 640 | H,W] PICTURE...
+    reference.py --jobs jobs.json
 
 runs, under build/deps/venv's python, cv2's letterbox, the unedited model in onnxruntime, the decode of heads.py and
 the suppression of nms.py, and prints one line of JSON per picture:
@@ -12,7 +13,8 @@ system's python (yolov5_functions.py).
 
 --head holds the JSON of a decode.Head or of a manifest with "head" and "preprocess"; a tensor it names that is no
 output of the model is made one. A PICTURE is a file that cv2 reads, or W,H,PATH: a file of W*H RGB pixels, 3 bytes
-each, so that reading it cannot make a difference.
+each, so that reading it cannot make a difference. --jobs takes a list of {"out": FILE, "args": [...]} and writes what
+each would print.
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ def detections(found: np.ndarray, boxes: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--head", required=True)
@@ -116,7 +118,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--agnostic", action="store_true")
     parser.add_argument("--yolov5", action="store_true")
     parser.add_argument("pictures", nargs="+")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def detect(args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -169,9 +171,16 @@ def numbered(arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
     return {f"item{i}": a for i, a in enumerate(arrays)}
 
 
+def printed(argv: list[str]) -> str:
+    return "".join(json.dumps(line) + "\n" for line in detect(arguments(argv)))
+
+
 def main() -> None:
-    for line in detect(arguments()):
-        print(json.dumps(line))
+    if sys.argv[1:2] == ["--jobs"]:
+        for job in json.loads(Path(sys.argv[2]).read_text()):
+            Path(job["out"]).write_text(printed(job["args"]))
+    else:
+        sys.stdout.write(printed(sys.argv[1:]))
 
 
 if __name__ == "__main__":
