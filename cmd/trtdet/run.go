@@ -221,7 +221,9 @@ func startBar(c *cli.Context, sources []string) runBar {
 	}
 	return runBar{progressbar.NewOptions(total, progressbar.OptionSetWriter(c.App.ErrWriter),
 		progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("pictures"), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())}
+		progressbar.OptionSetItsString("pictures"), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
+		// drawn by step alone, never beside what is being printed
+		progressbar.OptionSetSpinnerChangeInterval(0))}
 }
 
 // step clears the bar, lets write print, and draws the bar one picture on.

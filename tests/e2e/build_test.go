@@ -223,8 +223,7 @@ func TestBuildIsInterrupted(t *testing.T) {
 		for _, after := range []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, 700 * time.Millisecond, 2 * time.Second} {
 			t.Run(s.String()+" after "+after.String(), func(t *testing.T) {
 				dir := t.TempDir()
-				took, o := interrupt(t, dir, s, after, "build", slow, "-o", "m.engine", "--anchors",
-					"10,13,16,30,33,23:30,61,62,45,59,119:116,90,156,198,373,326")
+				took, o := interrupt(t, dir, s, after, "build", slow, "-o", "m.engine", "--cfg", slowCfg(t))
 				if took > time.Second {
 					t.Errorf("it took %s to stop", took)
 				}
@@ -242,10 +241,27 @@ func TestBuildIsInterrupted(t *testing.T) {
 func TestBuildTimesOut(t *testing.T) {
 	dir := t.TempDir()
 	fails(t, dir, 1, []string{"--timeout", "100ms"}, "build", slowModel(t), "-o", "m.engine", "--quiet", "--timeout", "100ms",
-		"--anchors", "10,13,16,30,33,23:30,61,62,45,59,119:116,90,156,198,373,326")
+		"--cfg", slowCfg(t))
 	if left := names(t, dir); len(left) > 0 {
 		t.Errorf("it left %q", left)
 	}
+}
+
+// yolov5Cfg has the anchors of slowModel, as YOLOv5's own model files write them.
+const yolov5Cfg = `nc: 3
+anchors:
+  - [10,13, 16,30, 33,23]  # P3/8
+  - [30,61, 62,45, 59,119]  # P4/16
+  - [116,90, 156,198, 373,326]  # P5/32
+`
+
+func slowCfg(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "yolov5s.yaml")
+	if err := os.WriteFile(path, []byte(yolov5Cfg), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 var slowOnce struct {
@@ -268,4 +284,48 @@ func slowModel(t *testing.T) string {
 		t.Fatal(slowOnce.err)
 	}
 	return slowOnce.path
+}
+
+func TestTwoBuildsOfOneOutput(t *testing.T) {
+	dir := t.TempDir()
+	first := exec.Command(trtdet, "build", slowModel(t), "-o", "m.engine", "--quiet", "--cfg", slowCfg(t))
+	first.Dir = dir
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		first.Process.Signal(os.Interrupt) //nolint:errcheck // it may have ended
+		first.Wait()                       //nolint:errcheck // interrupted
+	}()
+	deadline := time.Now().Add(limit)
+	for len(names(t, dir)) < 1 { // the lock is taken before anything else is done
+		if time.Now().After(deadline) {
+			t.Fatal("the first build does not begin")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	fails(t, dir, 1, []string{"m.engine", "another build"}, "build", carried(), "-o", "m.engine", "--quiet")
+}
+
+// A trained YOLOX of 5 million parameters whose batch is fixed at one: half
+// halves its weights, and the batch is made dynamic.
+func TestBuildThirdParty(t *testing.T) {
+	dir := t.TempDir()
+	yolox := thirdParty("common_det.onnx")
+	must(t, dir, "build", yolox, "-o", "full.engine", "--quiet")
+	must(t, dir, "build", yolox, "-o", "half.engine", "--quiet", "--half", "--batch", "1:2:4")
+	full, half := planHeader(t, filepath.Join(dir, "full.engine")), planHeader(t, filepath.Join(dir, "half.engine"))
+	if ratio := float64(half.WeightsBytes) / float64(full.WeightsBytes); ratio < 0.45 || ratio > 0.55 {
+		t.Errorf("weights of %d bytes in half, %d in full: ratio %.3f, want about a half", half.WeightsBytes, full.WeightsBytes, ratio)
+	}
+	m := readManifest(t, filepath.Join(dir, "half.engine"))
+	checkProfile(t, m, 1, 2, 4)
+	for _, out := range m.Outputs {
+		if out.Shape[0] != -1 || out.DType != "float32" {
+			t.Errorf("output %+v, want float32 that follows the batch", out)
+		}
+	}
+	if m.Precision != "fp16" || m.Preprocess.Letterbox != "top-left" || m.Preprocess.PixelRange != 255 {
+		t.Errorf("precision %s, preprocess %+v", m.Precision, m.Preprocess)
+	}
 }

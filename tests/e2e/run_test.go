@@ -322,3 +322,42 @@ func TestRunIsInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// Ten times the pictures take no more memory.
+func TestRunMemoryDoesNotGrow(t *testing.T) {
+	dir := t.TempDir()
+	writePNG(t, filepath.Join(dir, "a.png"), 800, 600)
+	peak := func(pictures int) int64 {
+		c := exec.Command(trtdet, "run", carried(), "-", "--format", "jsonl", "--nosave", "--imgsz", "160", "--batch", "4")
+		c.Dir = dir
+		c.Stdin = strings.NewReader(strings.Repeat("a.png\n", pictures))
+		out, err := c.Output()
+		if err != nil || strings.Count(string(out), "\n") != pictures {
+			t.Fatalf("%d lines for %d pictures, %v", strings.Count(string(out), "\n"), pictures, err)
+		}
+		return c.ProcessState.SysUsage().(*syscall.Rusage).Maxrss / 1024
+	}
+	few, many := peak(40), peak(400)
+	t.Logf("%d MiB for 40 pictures, %d MiB for 400", few, many)
+	if many > few+few/4+16 {
+		t.Errorf("%d MiB for 400 pictures, %d MiB for 40", many, few)
+	}
+}
+
+// The words of a terminal: a bar that goes away, and results that stay whole.
+func TestRunOnATerminal(t *testing.T) {
+	if _, err := exec.LookPath("script"); err != nil {
+		t.Fatalf("script (Debian's bsdutils) gives the test a terminal: %v", err)
+	}
+	dir := t.TempDir()
+	command := strings.Join(append([]string{trtdet, "run", carried(), "--nosave"}, heldOut(t)...), " ")
+	c := exec.Command("script", "-qec", command, "/dev/null")
+	c.Dir = dir
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if text := string(out); !strings.Contains(text, "pictures") || !strings.Contains(text, "/8") || !strings.Contains(text, "objects in 8 pictures") {
+		t.Errorf("no bar on a terminal: %q", text)
+	}
+}
