@@ -23,25 +23,30 @@ csrc() { # PRESET
 }
 
 # The nets are made again when what makes them has changed.
-make_nets() {
+make_nets() { # FOLDER SET
 	local made
 	made=$(cat tests/nets/*.py build/pins | sha256sum)
-	[[ -f $nets/.made && $(<"$nets/.made") == "$made" ]] && return
-	rm -rf "$nets"
-	"$venv_python" tests/nets/make.py --out "$nets" --check
-	echo "$made" >"$nets/.made"
+	[[ -f $1/.made && $(<"$1/.made") == "$made" ]] && return
+	rm -rf "$1"
+	"$venv_python" tests/nets/make.py --out "$1" --set "$2" --check
+	echo "$made" >"$1/.made"
 }
 
 say "C++: csrc"
 csrc test
 say "nets of every kind and layout"
-make_nets
+make_nets "$nets" pairwise
 say "Go"
 go vet ./...
 if [[ -n $full ]]; then
 	"${go_test[@]}" ./...
+	say "every combination of kind, layout, activation, anchors and levels"
+	make_nets "$nets-full" full
+	TRTDET_NETS=$PWD/$nets-full "${go_test[@]}" -timeout 120m -run TestNets ./tests/e2e
 	say "Go, race detector"
-	"${go_test[@]}" -race -timeout 60m ./...
+	# tests/e2e runs the program as it ships
+	mapfile -t packages < <(go list ./... | grep -v tests/e2e)
+	"${go_test[@]}" -race -timeout 60m "${packages[@]}"
 	say "C++: csrc under the address and undefined-behaviour sanitizers"
 	csrc asan
 else
