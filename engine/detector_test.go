@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/trtdet/trtdet/imaging"
+)
+
+const carried = "../models/emoji/decoupled-base.onnx"
+
+func openPicture(t *testing.T, name string) *imaging.Picture {
+	t.Helper()
+	p, err := imaging.Open("../models/emoji/images/"+name, imaging.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// One Detector serves many goroutines, and each picture gets its own boxes.
+func TestDetectFromManyGoroutines(t *testing.T) {
+	d, err := Open(carried, &Options{Height: 256, Width: 256, Batch: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	pictures := []*imaging.Picture{openPicture(t, "mountains.jpg"), openPicture(t, "room.jpg"), openPicture(t, "sunset.jpg")}
+	want := make([]Result, len(pictures))
+	for i, p := range pictures {
+		if want[i], err = d.Detect(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if len(want[i].Detections) == 0 {
+			t.Fatalf("nothing found in picture %d", i)
+		}
+	}
+	var all sync.WaitGroup
+	for worker := range 6 {
+		all.Go(func() {
+			for round := range 4 {
+				i := (worker + round) % len(pictures)
+				j := (i + 1) % len(pictures)
+				got, err := d.DetectBatch(t.Context(), []*imaging.Picture{pictures[i], pictures[j]})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for k, index := range []int{i, j} {
+					if !sameObjects(got[k].Detections, want[index].Detections) {
+						t.Errorf("picture %d: got %v, want %v", index, got[k].Detections, want[index].Detections)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// sameObjects compares classes and, within a tenth of a pixel, boxes: a batch
+// of two may sum in another order than a batch of one.
+func sameObjects(a, b []Detection) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	near := func(x, y float32) bool { return x-y < 0.1 && y-x < 0.1 }
+	for i := range a {
+		p, q := a[i].Box, b[i].Box
+		if a[i].ClassID != b[i].ClassID || !near(p.X1, q.X1) || !near(p.Y1, q.Y1) || !near(p.X2, q.X2) || !near(p.Y2, q.Y2) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestDetectEnds(t *testing.T) {
+	d, err := Open(carried, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := openPicture(t, "room.jpg")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Detect(ctx, p); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled call: %v", err)
+	}
+	if results, err := d.DetectBatch(t.Context(), nil); err != nil || len(results) != 0 {
+		t.Errorf("an empty batch: %v, %v", results, err)
+	}
+	for range 2 {
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	if _, err := d.Detect(t.Context(), p); !errors.Is(err, ErrClosed) {
+		t.Errorf("a call after Close: %v", err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		options    Options
+		kind       error
+		words      string
+	}{
+		{"a GPU that is not there", carried, Options{Device: Device{CUDA: []int{0}}}, ErrNoGPU, "--device cpu"},
+		{"an engine", "model.engine", Options{Device: Device{Auto: true}}, ErrNoGPU, "trtdet run MODEL.onnx"},
+		{"a class that is not there", carried, Options{Classes: []int{12}}, nil, "classes 0 to 11"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, err := Open(c.path, &c.options)
+			if err == nil {
+				d.Close()
+				t.Fatal("no error")
+			}
+			if (c.kind != nil && !errors.Is(err, c.kind)) || !strings.Contains(err.Error(), c.words) {
+				t.Errorf("got %v, want %v with %q", err, c.kind, c.words)
+			}
+		})
+	}
+}
+
+func TestInputSizeIsWholeStrides(t *testing.T) {
+	for in, want := range map[[2]int][2]int{{0, 0}: {640, 640}, {100, 200}: {128, 224}, {64, 32}: {64, 32}, {1, 1}: {32, 32}} {
+		d, err := Open(carried, &Options{Height: in[0], Width: in[1], Log: discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, w := d.InputSize()
+		if got := [2]int{h, w}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%v became %v, want %v", in, got, want)
+		}
+		d.Close()
+	}
+}
