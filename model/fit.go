@@ -26,8 +26,9 @@ type feed struct {
 }
 
 // feeds fills every level's raw maps with numbers between -2 and 2 that look
-// random and are the same every time. Cell 0,0 is all zeros: there sigmoid is
-// exactly 1/2 and exp exactly 1, and the decoded box is the anchor itself.
+// random and are the same every time. Cell 0,0 is all zeros, unless it is the
+// only one: there sigmoid is exactly 1/2 and exp exactly 1, and the decoded box
+// is the anchor itself.
 func (r *reading) feeds(levels []*level) ([]*feed, map[string]*probe.Value, error) {
 	var list []*feed
 	byName := map[string]*probe.Value{}
@@ -45,7 +46,7 @@ func (r *reading) feeds(levels []*level) ([]*feed, map[string]*probe.Value, erro
 			v := &probe.Value{Type: onnx.Float32, Shape: s, Known: true, F: make([]float32, s[0]*s[1]*s[2]*s[3])}
 			for i := range v.F {
 				seed = seed*1664525 + 1013904223
-				if i%(l.ny*l.nx) != 0 {
+				if cells := l.ny * l.nx; cells == 1 || i%cells != 0 {
 					v.F[i] = float32(seed>>8)/(1<<22) - 2
 				}
 			}
@@ -110,7 +111,7 @@ func (f *feed) cells() []int {
 	n := f.ny * f.nx
 	step := max(1, n/256)
 	var list []int
-	for i := 0; i < n; i += step {
+	for i := 0; i < n-1; i += step {
 		list = append(list, i)
 	}
 	return append(list, n-1)
@@ -168,14 +169,15 @@ func eachRow(list []*feed, rows []float32, na, no int, fn func(f *feed, level, a
 func asYOLOv5(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
 	out := &fit{family: decode.YOLOv5, decoded: true, anchors: make([][][2]float32, len(list))}
 	ok := eachRow(list, rows, na, no, func(f *feed, level, a, cell int, row []float32) bool {
+		p := func(c int) float64 { return logistic(f.at(layout, na, no, a, c, cell)) }
 		if cell == 0 {
-			out.anchors[level] = append(out.anchors[level], [2]float32{row[2], row[3]})
+			side := func(c int) float32 { return float32(float64(row[c]) / (4 * p(c) * p(c))) }
+			out.anchors[level] = append(out.anchors[level], [2]float32{side(2), side(3)})
 		}
 		anchor := out.anchors[level][a]
 		if !(anchor[0] > 0 && anchor[1] > 0) || f.stride == 0 {
 			return false
 		}
-		p := func(c int) float64 { return logistic(f.at(layout, na, no, a, c, cell)) }
 		stride := float64(f.stride)
 		if !near(row[0], (2*p(0)-0.5+float64(cell%f.nx))*stride) || !near(row[1], (2*p(1)-0.5+float64(cell/f.nx))*stride) ||
 			!near(row[2], 4*p(2)*p(2)*float64(anchor[0])) || !near(row[3], 4*p(3)*p(3)*float64(anchor[1])) {

@@ -334,3 +334,7 @@ func (t *Tensor) SetInt64s(dims, values []int64) {
 	t.clear()
 	t.DataType, t.Dims, t.raw = Int64, dims, n.raw
 }
+
+// Bytes returns the elements as raw little-endian bytes, nil where the file has
+// them in another form. They must not be changed.
+func (t *Tensor) Bytes() []byte { return t.raw }
