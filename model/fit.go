@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/model/internal/probe"
@@ -166,12 +167,24 @@ func eachRow(list []*feed, rows []float32, na, no int, fn func(f *feed, level, a
 	return true
 }
 
+// sixDigits rounds to six significant digits: a side worked out of float32
+// arithmetic is the number that somebody wrote, not its neighbor.
+func sixDigits(v float64) float32 {
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 6, 64), 32)
+	return float32(rounded)
+}
+
 func asYOLOv5(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
 	out := &fit{family: decode.YOLOv5, decoded: true, anchors: make([][][2]float32, len(list))}
 	ok := eachRow(list, rows, na, no, func(f *feed, level, a, cell int, row []float32) bool {
 		p := func(c int) float64 { return logistic(f.at(layout, na, no, a, c, cell)) }
 		if cell == 0 {
-			side := func(c int) float32 { return float32(float64(row[c]) / (4 * p(c) * p(c))) }
+			side := func(c int) float32 {
+				if factor := 4 * p(c) * p(c); factor != 1 {
+					return sixDigits(float64(row[c]) / factor)
+				}
+				return row[c]
+			}
 			out.anchors[level] = append(out.anchors[level], [2]float32{side(2), side(3)})
 		}
 		anchor := out.anchors[level][a]
