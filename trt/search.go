@@ -58,7 +58,7 @@ func Search(explicit string) []Found {
 	}
 	var found []Found
 	for _, l := range lines {
-		for _, place := range sharedlib.Find(l.query("")) {
+		for place := range sharedlib.Find(l.query("")) {
 			found = append(found, inspect(place.Path, Source(place.Source)))
 		}
 	}
@@ -98,7 +98,7 @@ func searchGiven(places []string, source Source) []Found {
 		}
 		before := len(found)
 		for _, l := range lines {
-			for _, place := range sharedlib.Find(l.query(given)) {
+			for place := range sharedlib.Find(l.query(given)) {
 				found = append(found, inspect(place.Path, source))
 			}
 		}

@@ -5,11 +5,12 @@ package sharedlib
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -36,60 +37,85 @@ type Query struct {
 	Python []string
 }
 
-// Find returns the places that exist, in the order in which they are to be
-// tried, each file once (links resolved).
-func Find(q Query) []Place {
-	var found []Place
-	seen := map[string]bool{}
-	add := func(path, source string) {
-		real, err := filepath.EvalSymlinks(path)
-		if err != nil || seen[real] {
+// Find yields the places that exist, in the order in which they are to be
+// tried, each file once (links resolved). A place is only searched once those
+// before it have been turned down: asking the loader and Python takes time.
+func Find(q Query) iter.Seq[Place] {
+	return func(yield func(Place) bool) {
+		seen := map[string]bool{}
+		offer := func(path, source string) bool {
+			real, err := filepath.EvalSymlinks(path)
+			if err != nil || seen[real] {
+				return true
+			}
+			if info, err := os.Stat(real); err != nil || info.IsDir() {
+				return true
+			}
+			seen[real] = true
+			return yield(Place{Path: path, Source: source})
+		}
+		if info, err := os.Stat(q.Given); err == nil && !info.IsDir() {
+			offer(q.Given, "given")
 			return
 		}
-		if info, err := os.Stat(real); err != nil || info.IsDir() {
-			return
-		}
-		seen[real] = true
-		found = append(found, Place{Path: path, Source: source})
-	}
-	in := func(folder, source string) {
-		for _, pattern := range q.Patterns {
-			matches, _ := filepath.Glob(filepath.Join(folder, pattern))
-			sort.Sort(sort.Reverse(sort.StringSlice(matches)))
-			for _, m := range matches {
-				add(m, source)
+		for f := range folders(q) {
+			for _, pattern := range q.Patterns {
+				matches, _ := filepath.Glob(filepath.Join(f.Path, pattern))
+				slices.Sort(matches)
+				for _, m := range slices.Backward(matches) { // the newest version first
+					if !offer(m, f.Source) {
+						return
+					}
+				}
 			}
 		}
 	}
-	if q.Given != "" {
-		if info, err := os.Stat(q.Given); err == nil && !info.IsDir() {
-			add(q.Given, "given")
-		} else {
-			in(q.Given, "given")
-			in(filepath.Join(q.Given, "lib"), "given")
+}
+
+// folders yields the folders to search.
+func folders(q Query) iter.Seq[Place] {
+	return func(yield func(Place) bool) {
+		each := func(source string, paths ...string) bool {
+			for _, p := range paths {
+				if !yield(Place{p, source}) {
+					return false
+				}
+			}
+			return true
 		}
-		return found
-	}
-	if exe, err := os.Executable(); err == nil {
-		if exe, err = filepath.EvalSymlinks(exe); err == nil {
-			in(filepath.Dir(exe), "binary")
-			in(filepath.Join(filepath.Dir(exe), "..", "lib"), "binary")
+		if q.Given != "" {
+			each("given", q.Given, filepath.Join(q.Given, "lib"))
+			return
+		}
+		if exe, err := os.Executable(); err == nil {
+			if exe, err = filepath.EvalSymlinks(exe); err == nil {
+				dir := filepath.Dir(exe)
+				if !each("binary", dir, filepath.Join(dir, "..", "lib")) {
+					return
+				}
+			}
+		}
+		if deps, ok := depsFolder(); ok && !each("deps", under([]string{deps}, q.Deps)...) {
+			return
+		}
+		if !each("loader", loaderFolders()...) {
+			return
+		}
+		if len(q.Python) > 0 {
+			each("python", under(sitePackages(), q.Python)...)
 		}
 	}
-	if deps, ok := depsFolder(); ok {
-		for _, d := range q.Deps {
-			in(filepath.Join(deps, d), "deps")
+}
+
+// under joins every root with every folder.
+func under(roots, folders []string) []string {
+	var paths []string
+	for _, root := range roots {
+		for _, f := range folders {
+			paths = append(paths, filepath.Join(root, f))
 		}
 	}
-	for _, folder := range loaderFolders() {
-		in(folder, "loader")
-	}
-	for _, site := range sitePackages() {
-		for _, p := range q.Python {
-			in(filepath.Join(site, p), "python")
-		}
-	}
-	return found
+	return paths
 }
 
 // depsFolder returns build/deps of the checkout that the program, or the

@@ -37,7 +37,7 @@ func TestFindGiven(t *testing.T) {
 		{"nothing there", filepath.Join(dir, "nowhere"), nil},
 	} {
 		var got []string
-		for _, p := range Find(Query{Given: c.given, Patterns: patterns}) {
+		for p := range Find(Query{Given: c.given, Patterns: patterns}) {
 			got = append(got, p.Path)
 			if p.Source != "given" {
 				t.Errorf("%s: source %s", c.name, p.Source)
@@ -58,13 +58,13 @@ func TestFindInCheckout(t *testing.T) {
 	}
 	t.Chdir(work)
 	query := Query{Patterns: []string{"libtrtdet-test.so"}, Deps: []string{"foo"}}
-	if got := Find(query); len(got) != 0 {
+	if got := slices.Collect(Find(query)); len(got) != 0 {
 		t.Errorf("a stranger's folder was searched: %v", got)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module github.com/trtdet/trtdet\n\ngo 1.26\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	got := Find(query)
+	got := slices.Collect(Find(query))
 	if len(got) != 1 || got[0].Source != "deps" {
 		t.Errorf("got %v, want the library in build/deps", got)
 	}

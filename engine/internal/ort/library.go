@@ -3,6 +3,7 @@ package ort
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"sync"
 
@@ -44,7 +45,7 @@ func Load() (Library, error) {
 		return *loading.used, nil
 	}
 	loading.tried = nil
-	for _, place := range places() {
+	for place := range places() {
 		l := Library{Path: place.Path, Source: place.Source}
 		onnxruntime.SetSharedLibraryPath(place.Path)
 		if err := onnxruntime.InitializeEnvironment(onnxruntime.WithLogLevelError()); err != nil {
@@ -77,7 +78,7 @@ func Search() []Library {
 		all = append(all, used)
 	}
 	all = append(all, loading.tried...)
-	for _, place := range places() {
+	for place := range places() {
 		known := false
 		for _, l := range all {
 			known = known || l.Path == place.Path
@@ -89,7 +90,7 @@ func Search() []Library {
 	return all
 }
 
-func places() []sharedlib.Place {
+func places() iter.Seq[sharedlib.Place] {
 	return sharedlib.Find(sharedlib.Query{
 		Given:    os.Getenv(LibraryEnv),
 		Patterns: []string{"libonnxruntime.so", "libonnxruntime.so.1", "libonnxruntime.so.1.*"},
