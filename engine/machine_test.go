@@ -7,18 +7,19 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 	"github.com/NVIDIA/go-nvml/pkg/nvml/mock"
 	"github.com/NVIDIA/go-nvml/pkg/nvml/mock/dgxa100"
+	"github.com/NVIDIA/go-nvml/pkg/nvml/mock/server"
 )
 
 func TestInspectMachine(t *testing.T) {
-	server := dgxa100.New()
-	server.SystemGetCudaDriverVersion_v2Func = func() (int, nvml.Return) { return 13000, nvml.SUCCESS }
-	server.ShutdownFunc = func() nvml.Return { return nvml.SUCCESS }
-	for _, d := range server.Devices {
-		d.(*dgxa100.Device).GetMemoryInfoFunc = func() (nvml.Memory, nvml.Return) {
+	machine := dgxa100.New()
+	machine.SystemGetCudaDriverVersion_v2Func = func() (int, nvml.Return) { return 13000, nvml.SUCCESS }
+	machine.ShutdownFunc = func() nvml.Return { return nvml.SUCCESS }
+	for _, d := range machine.Devices {
+		d.(*server.Device).GetMemoryInfoFunc = func() (nvml.Memory, nvml.Return) {
 			return nvml.Memory{Total: 40 << 30, Free: 30 << 30}, nvml.SUCCESS
 		}
 	}
-	m := InspectMachine(server, "")
+	m := InspectMachine(machine, "")
 	if len(m.GPUs) != 8 || m.Driver.Version == "" || m.Driver.CUDA != "13.0" {
 		t.Fatalf("driver %+v, %d GPUs", m.Driver, len(m.GPUs))
 	}
