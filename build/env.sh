@@ -24,6 +24,8 @@ if ! new_enough; then
 	}
 	export PATH=$top/build/deps/go/bin:$PATH
 fi
+# What tests run in ONNX Runtime is not sent to its makers.
+export ORT_DISABLE_TELEMETRY=1
 # The Go chosen here is the one that works: no other is fetched behind its back.
 export GOTOOLCHAIN=local
 # go-nvml's own header calls some of its functions deprecated, which fills the screen on a first build.

@@ -90,8 +90,8 @@ func runOptions(c *cli.Context) (*engine.Options, error) {
 		}
 	}
 	for _, flag := range []string{"threads", "line-thickness"} {
-		if c.IsSet(flag) && c.Int(flag) < 1 {
-			return nil, usagef("--%s %d: want 1 or more", flag, c.Int(flag))
+		if n := c.Int(flag); c.IsSet(flag) && (n < 1 || n > 1024) {
+			return nil, usagef("--%s %d: want 1 to 1024", flag, n)
 		}
 	}
 	var err error

@@ -361,3 +361,16 @@ func TestRunOnATerminal(t *testing.T) {
 		t.Errorf("no bar on a terminal: %q", text)
 	}
 }
+
+// Nothing is left in a user's home, and so nothing is sent from there: ONNX
+// Runtime's telemetry is off.
+func TestRunKeepsToItself(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CACHE_HOME", "")
+	must(t, "", "run", carried(), heldOut(t)[0], "--nosave")
+	must(t, "", "info")
+	if left := names(t, home); len(left) > 0 {
+		t.Errorf("files in the home folder: %q", left)
+	}
+}

@@ -44,6 +44,7 @@ func Load() (Library, error) {
 	if loading.used != nil {
 		return *loading.used, nil
 	}
+	silence()
 	loading.tried = nil
 	for place := range places() {
 		l := Library{Path: place.Path, Source: place.Source}
@@ -65,6 +66,15 @@ func Load() (Library, error) {
 	}
 	first := loading.tried[0]
 	return Library{}, fmt.Errorf("ONNX Runtime in %s does not load: %s; set %s to one that does", first.Path, first.Reason, LibraryEnv)
+}
+
+// silence turns ONNX Runtime's telemetry off. Where Microsoft's builds have it,
+// it starts with the library, leaves a device's id under the home folder and
+// sends what is run to Microsoft; only this variable comes early enough.
+func silence() {
+	if os.Getenv("ORT_DISABLE_TELEMETRY") == "" {
+		os.Setenv("ORT_DISABLE_TELEMETRY", "1") //nolint:errcheck // the name and the value are sound
+	}
 }
 
 // Search returns every ONNX Runtime found on this machine, the one that is
