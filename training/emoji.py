@@ -38,8 +38,23 @@ ANCHORS = (
     ((96.0, 92.0), (124.0, 130.0), (172.0, 164.0)),
 )
 CONFIG = Config(classes=len(CLASSES), size="demo", head="decoupled-base", hidden=48, anchors=ANCHORS)
-INPUT = 224  # side while training, in pixels; the composed objects are then 13 to 154 pixels long
-SCHEDULE = Schedule(epochs=5, batch=16, lr=0.003, sizes=(160, 192, 224), evaluate_every=1)
+THRESHOLD = 0.5  # default score of a decoupled head with a base convolution
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training: the side of the input the pictures are read at, and a schedule."""
+
+    input: int
+    schedule: Schedule
+
+
+# Small inputs first, where a picture costs half as much; then the composed size, where the objects are 18 to 220
+# pixels long. Each stage starts from the averaged weights of the one before.
+STAGES = (
+    Stage(224, Schedule(epochs=5, batch=16, lr=0.003, sizes=(160, 192, 224), evaluate_every=1)),
+    Stage(320, Schedule(epochs=4, batch=16, lr=0.002, sizes=(256, 320), evaluate_every=1)),
+)
 GAINS = Gains(box=0.05, conf=0.5, label=0.25)
 
 
@@ -97,15 +112,23 @@ def compose_held_out(folder: Path) -> None:
     (folder / "data.yaml").write_text(f"path: .\ntrain: images\nval: images\nnames:\n{names}", encoding="ascii")
 
 
-def train(out: Path) -> bool:
-    """Trains to the end, from wherever it was stopped; returns False where it is stopped again."""
-    trainer = Trainer(CONFIG, SCHEDULE, GAINS, out)
-    trainer.resume()
-    if trainer.done():
-        return True
-    pictures = read_pictures(compose_split("train"), INPUT)
-    trainer.run(pictures, read_pictures(compose_split("val"), INPUT))
-    return not trainer.stopped
+def train() -> YOLOv5 | None:
+    """Trains all stages from wherever they were stopped; returns the network, None where it is stopped again."""
+    network = None
+    for number, stage in enumerate(STAGES, 1):
+        out = WORK / f"emoji-run-{number}"
+        trainer = Trainer(CONFIG, stage.schedule, GAINS, out)
+        if not trainer.resume() and network:
+            trainer.start_from(network)
+        if not trainer.done():
+            pictures = read_pictures(compose_split("train"), stage.input)
+            trainer.run(pictures, read_pictures(compose_split("val"), stage.input))
+            if trainer.stopped:
+                return None
+        network = load_network(trainer.checkpoint)
+        MODELS.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(out / "metrics.csv", MODELS / f"metrics-{number}.csv")
+    return network
 
 
 def sources() -> str:
@@ -127,7 +150,7 @@ def measure(network: YOLOv5) -> str:
         (f"the {len(HELD_OUT)} here, at 320", MODELS, 320),
         (f"{more}, at 320", compose_split("test"), 320),
     ):
-        score = evaluate(network, read_pictures(folder, size), SCHEDULE.threshold)
+        score = evaluate(network, read_pictures(folder, size), THRESHOLD)
         missed = score.objects - score.found
         found = f"{score.found} ({score.recall:.1%})"
         lines.append(f"| {what} | {score.objects} | {found} | {missed} | {score.wrong} | {score.map50:.3f} |")
@@ -141,8 +164,8 @@ README = """# Twelve things to find
 `decoupled-base.onnx` is a YOLOv5 with the decoupled-base head (branches of {hidden} channels, {parameters:.2f} M
 parameters) that finds them: raw maps in layout `fused`, batch and size free, stride, names and anchors in its
 metadata. `images/` are pictures it has not seen, over photographs it has not seen, with exact labels in `labels/`.
-`metrics.csv` is how the training went. All of it, this page too, is made by `/usr/bin/python3 -m training.emoji`
-(docs/training.md).
+`metrics-1.csv` and `metrics-2.csv` are how its two stages of training went. All of it, this page too, is made by
+`/usr/bin/python3 -m training.emoji` (docs/training.md).
 
 At score {threshold} and IoU 0.5, with the training's own small evaluation:
 
@@ -163,19 +186,17 @@ def main() -> None:
         compose_held_out(MODELS)
         if options.pictures:
             return
-        run = WORK / "emoji-run"
-        if not train(run):
+        network = train()
+        if network is None:
             sys.exit(130)
-        network = load_network(run / "last.pt")
         write(MODELS / "decoupled-base.onnx", to_onnx(network, list(CLASSES)))
-        shutil.copyfile(run / "metrics.csv", MODELS / "metrics.csv")
         scores = measure(network)
         print(scores, end="")
         text = README.format(
             names=", ".join(CLASSES).capitalize(),
             hidden=CONFIG.hidden,
             parameters=sum(p.numel() for p in network.fuse().parameters()) / 1e6,
-            threshold=SCHEDULE.threshold,
+            threshold=THRESHOLD,
             scores=scores,
             sources=sources(),
         )

@@ -107,6 +107,11 @@ class Trainer:
         self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
         return True
 
+    def start_from(self, network: YOLOv5) -> None:
+        """Takes over the weights of a trained network of the same shape; for a run that has not begun."""
+        self.network.load_state_dict(network.state_dict())
+        self.average = Average(self.network)
+
     def save(self) -> None:
         """Writes the checkpoint; the old one stays whole until the new one is."""
         state = {

@@ -187,6 +187,10 @@ class Train(unittest.TestCase):
             with self.assertRaisesRegex(ValueError, "another network"):
                 other.resume()
             loaded = load_network(whole.checkpoint)
+            other = Trainer(CONFIG, schedule, Gains(), Path(name, "next"))
+            other.start_from(loaded)
+            for network in (other.network, other.average.network):
+                torch.testing.assert_close(network.state_dict(), loaded.state_dict(), rtol=0, atol=0)
             self.assertEqual(evaluate(loaded, pictures, 0.5).objects, sum(len(o) for o in pictures.objects))
 
     def test_rate_rises_then_falls(self) -> None:
