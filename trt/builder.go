@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -64,13 +65,31 @@ func (b *Builder) ParseONNX(path string) (*Network, error) {
 	defer C.free(unsafe.Pointer(file))
 	n := &Network{builder: b}
 	if err := goError("parse", C.trtdet_network_parse(b.c, file, &n.c)); err != nil {
-		return nil, err
+		return nil, advise(err)
 	}
 	if err := n.list(); err != nil {
 		C.trtdet_network_free(n.c)
 		return nil, err
 	}
 	return n, nil
+}
+
+// advise adds what to do to the refusals that quantized networks run into: the
+// parser's own words lead elsewhere.
+func advise(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	for _, refusal := range []struct{ words, advice string }{
+		{"Non-zero zero point", "quantize symmetrically to signed int8, so that every zero point is 0"},
+		{"has type Int32 but must have type", "leave the biases unquantized (ONNX Runtime: QuantizeBias=False)"},
+	} {
+		if strings.Contains(e.Message, refusal.words) {
+			e.Message += ": " + refusal.advice
+		}
+	}
+	return e
 }
 
 // checkFile finds what TensorRT's parser reports badly or not at all.

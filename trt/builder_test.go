@@ -86,6 +86,11 @@ func TestParseONNXRefuses(t *testing.T) {
 	unknown := convNet(1, 16)
 	unknown.node("NoSuchOperator", []string{"maps"}, "more")
 	unknown.outputs = append(unknown.outputs, valueInfo("more", onnxFloat32, 1, 6, 16, 16))
+	quantizedBias := convNet(1, 16)
+	quantizedBias.weights("bias", onnxInt32, []byte{1, 0, 0, 0}, 6)
+	quantizedBias.weights("scale", onnxFloat32, float32Bytes(0.05))
+	quantizedBias.node("DequantizeLinear", []string{"bias", "scale"}, "more")
+	quantizedBias.outputs = append(quantizedBias.outputs, valueInfo("more", onnxFloat32, 6))
 	whole := convNet(1, 16).bytes()
 	for _, c := range []struct{ name, path, words string }{
 		{"missing", "/no/such.onnx", "/no/such.onnx: no such file or directory"},
@@ -97,6 +102,8 @@ func TestParseONNXRefuses(t *testing.T) {
 		{"cut short", writeFile(t, "cut.onnx", whole[:len(whole)/2]), "cut.onnx"},
 		{"no outputs", (&graph{inputs: convNet(1, 16).inputs}).write(t), "no outputs"},
 		{"an unknown operator", unknown.write(t), "NoSuchOperator"},
+		{"a zero point", quantizedNet(onnxInt8, 3).write(t), "quantize symmetrically"},
+		{"a quantized bias", quantizedBias.write(t), "leave the biases unquantized"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n, err := b.ParseONNX(c.path)
@@ -106,6 +113,9 @@ func TestParseONNXRefuses(t *testing.T) {
 			}
 			if !errors.Is(err, ErrParse) || !strings.Contains(err.Error(), c.words) {
 				t.Errorf("%v", err)
+			}
+			if strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "CUDA") {
+				t.Errorf("%q is not one line about the file", err)
 			}
 		})
 	}
@@ -368,13 +378,13 @@ func typedNet(dtype int) *graph {
 	return g
 }
 
-// quantizedNet is the same in an 8-bit type, as a symmetric quantiser writes it.
-func quantizedNet(dtype int) *graph {
+// quantizedNet is the same in an 8-bit type; a symmetric quantizer has zero 0.
+func quantizedNet(dtype int, zero byte) *graph {
 	g := &graph{}
 	g.inputs = append(g.inputs, valueInfo("images", onnxFloat32, 1, 16, 32, 32))
 	g.weights("w", onnxFloat32, float32Bytes(0.25), 16, 16, 3, 3)
 	g.weights("scale", onnxFloat32, float32Bytes(0.05))
-	g.weights("zero", dtype, []byte{0})
+	g.weights("zero", dtype, []byte{zero})
 	g.node("QuantizeLinear", []string{"images", "scale", "zero"}, "xq")
 	g.node("DequantizeLinear", []string{"xq", "scale", "zero"}, "x")
 	g.node("QuantizeLinear", []string{"w", "scale", "zero"}, "wq")
@@ -394,8 +404,8 @@ func TestSupports(t *testing.T) {
 		{"float32", convNet(1, 32)},
 		{"float16", typedNet(onnxFloat16)},
 		{"bfloat16", typedNet(onnxBFloat16)},
-		{"int8", quantizedNet(onnxInt8)},
-		{"float8e4m3fn", quantizedNet(onnxFloat8)},
+		{"int8", quantizedNet(onnxInt8, 0)},
+		{"float8e4m3fn", quantizedNet(onnxFloat8, 0)},
 	} {
 		n := parse(t, b, c.g)
 		for _, target := range RTXTargets() {

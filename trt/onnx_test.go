@@ -30,7 +30,7 @@ func (m message) sub(field protowire.Number, sub message) message {
 const (
 	onnxFloat32  = 1
 	onnxInt8     = 3
-	onnxInt64    = 7
+	onnxInt32    = 6
 	onnxFloat16  = 10
 	onnxBFloat16 = 16
 	onnxFloat8   = 17 // E4M3FN

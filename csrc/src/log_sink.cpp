@@ -1,16 +1,14 @@
 #include "log_sink.h"
 
 #include <algorithm>
-#include <cstring>
+#include <sstream>
 
 #include "driver.h"
 
 namespace trtdet {
 namespace {
 
-// Without a GPU TensorRT's own CUDA runtime complains in nearly every call,
-// also in those that then succeed. A user must not read that first.
-bool IsMissingDriver(const char* message) noexcept {
+bool IsMissingDriver(const std::string& line) {
   static constexpr const char* kSigns[] = {
       "CUDA initialization failure with error: 35",
       "CUDA initialization failure with error: 100",
@@ -20,10 +18,22 @@ bool IsMissingDriver(const char* message) noexcept {
       "cudaError 35",
   };
   return std::any_of(std::begin(kSigns), std::end(kSigns),
-                     [message](const char* sign) { return std::strstr(message, sign) != nullptr; });
+                     [&line](const char* sign) { return line.find(sign) != std::string::npos; });
 }
 
 }  // namespace
+
+std::string WithoutMissingDriver(const char* message) {
+  if (DriverStatus().ok) return message;
+  std::istringstream lines(message);
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    if (IsMissingDriver(line)) continue;
+    if (!kept.empty()) kept += '\n';
+    kept += line;
+  }
+  return kept;
+}
 
 LogSink::~LogSink() {
   if (logger_.release != nullptr) logger_.release(logger_.context);
@@ -31,19 +41,27 @@ LogSink::~LogSink() {
 
 void LogSink::Log(trtdet_severity severity, const char* message) noexcept {
   if (message == nullptr) return;
-  if (severity <= TRTDET_LOG_WARNING && IsMissingDriver(message) && !DriverStatus().ok) {
-    severity = TRTDET_LOG_VERBOSE;
-  }
-  if (severity <= TRTDET_LOG_ERROR) {
-    try {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (errors_.size() < kMaxErrors && std::find(errors_.begin(), errors_.end(), message) == errors_.end()) {
-        errors_.emplace_back(message);
+  try {
+    if (severity <= TRTDET_LOG_WARNING) {
+      const std::string kept = WithoutMissingDriver(message);
+      if (kept.empty()) {
+        severity = TRTDET_LOG_VERBOSE;
+      } else {
+        if (severity <= TRTDET_LOG_ERROR) KeepError(kept);
+        if (logger_.log != nullptr) logger_.log(logger_.context, severity, kept.c_str());
+        return;
       }
-    } catch (...) {  // a line lost for want of memory is not worth failing for
     }
+  } catch (...) {  // out of memory: the line goes on as it came
   }
   if (logger_.log != nullptr) logger_.log(logger_.context, severity, message);
+}
+
+void LogSink::KeepError(const std::string& message) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (errors_.size() < kMaxErrors && std::find(errors_.begin(), errors_.end(), message) == errors_.end()) {
+    errors_.push_back(message);
+  }
 }
 
 void LogSink::ForgetErrors() noexcept {

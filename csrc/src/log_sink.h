@@ -11,6 +11,12 @@
 
 namespace trtdet {
 
+// A message of TensorRT's without the lines in which CUDA complains about a
+// missing driver, where there is none; "" when nothing else is left. The lines
+// come with nearly every call, also with those that then succeed, and a user
+// must not read them first.
+std::string WithoutMissingDriver(const char* message);
+
 class LogSink {
  public:
   // Takes the logger over: its release is called by the destructor.
@@ -19,7 +25,7 @@ class LogSink {
   LogSink(const LogSink&) = delete;
   LogSink& operator=(const LogSink&) = delete;
 
-  // Any thread.
+  // Any thread. What is all about a missing driver goes on as verbose.
   void Log(trtdet_severity severity, const char* message) noexcept;
 
   // Forgets the errors seen so far: a call that may fail starts with this.
@@ -31,6 +37,8 @@ class LogSink {
  private:
   // More lines than this say nothing new; a broken graph can log thousands.
   static constexpr std::size_t kMaxErrors = 16;
+
+  void KeepError(const std::string& message);
 
   trtdet_logger logger_;
   mutable std::mutex mutex_;

@@ -23,7 +23,10 @@ std::string Describe(const nvonnxparser::IParserError& error) {
     if (!text(error.nodeOperator()).empty()) where += " (" + text(error.nodeOperator()) + ")";
     where += ": ";
   }
-  return where + text(error.desc());
+  // The description may carry what TensorRT logged, line by line.
+  std::string reason = WithoutMissingDriver(text(error.desc()).c_str());
+  for (std::size_t at = 0; (at = reason.find('\n', at)) != std::string::npos;) reason.replace(at, 1, "; ");
+  return where + reason;
 }
 
 std::string FirstError(const nvonnxparser::IParser& parser) {
