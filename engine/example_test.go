@@ -15,7 +15,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer detector.Close()
-	picture, err := imaging.Open("../models/emoji/images/mountains.jpg", imaging.Limits{})
+	picture, err := imaging.Open("../models/emoji/images/meadow.jpg", imaging.Limits{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -25,5 +25,5 @@ func Example() {
 	}
 	best := result.Detections[0]
 	fmt.Printf("%s in a picture of %dx%d\n", best.Class, picture.Width, picture.Height)
-	// Output: soccer ball in a picture of 960x640
+	// Output: car in a picture of 960x640
 }
