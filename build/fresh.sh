@@ -32,9 +32,11 @@ sed -nE 's|^deb (.*)/debian/? bookworm main|deb \1/debian bookworm-updates main\
 	"$root/etc/apt/sources.list" >"$root/etc/apt/sources.list.d/updates.list"
 git clone --quiet --no-hardlinks "$top" "$root/root/trtdet"
 # shellcheck disable=SC2064 # the folder of now
-trap "umount '$root/proc' '$root/dev'" EXIT
+trap "umount '$root/proc' '$root/dev/pts' '$root/dev'" EXIT
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
+# A test runs the program on a terminal.
+mount --bind /dev/pts "$root/dev/pts"
 
 mapfile -t settings < <(env | grep -E '^(PIP_(CERT|INDEX_URL|DEFAULT_TIMEOUT)|SSL_CERT_FILE|GOPROXY|GOSUMDB|[A-Za-z]+_[Pp][Rr][Oo][Xx][Yy])=' || true)
 for target in "$@"; do
