@@ -203,7 +203,7 @@ func prepare(path string, o *BuildOptions) (*model.Network, error) {
 // checkTargets refuses GPUs that cannot compute in the network's precision;
 // TensorRT itself finds that out only on the GPU.
 func checkTargets(n *model.Network, targets []trt.ComputeCapability) error {
-	dtype := map[string]string{model.BF16: "bfloat16", model.FP8: "float8e4m3"}[n.Precision]
+	dtype := map[string]string{model.BF16: "bfloat16", model.FP8: "float8e4m3fn"}[n.Precision]
 	for _, t := range targets {
 		if dtype != "" && !t.Supports(dtype) {
 			return fmt.Errorf("target %s does not compute in %s: leave it out of --target", t.Target(), n.Precision)
