@@ -103,7 +103,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	}
 	job := &buildJob{Plan: part.path(), Flavor: o.TensorRT, Library: o.Library, Config: trt.BuildConfig{
 		WorkspaceBytes: o.WorkspaceBytes, Targets: o.Targets, OptLevel: o.OptLevel,
-	}}
+	}, DType: rareDType(n)}
 	if job.Config.Profiles, err = profiles(n, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", onnxPath, err)
 	}
@@ -200,10 +200,15 @@ func prepare(path string, o *BuildOptions) (*model.Network, error) {
 	return n, checkTargets(n, o.Targets)
 }
 
+// rareDType is what the network computes in and not every GPU does, "" for none.
+func rareDType(n *model.Network) string {
+	return map[string]string{model.BF16: "bfloat16", model.FP8: "float8e4m3fn"}[n.Precision]
+}
+
 // checkTargets refuses GPUs that cannot compute in the network's precision;
 // TensorRT itself finds that out only on the GPU.
 func checkTargets(n *model.Network, targets []trt.ComputeCapability) error {
-	dtype := map[string]string{model.BF16: "bfloat16", model.FP8: "float8e4m3fn"}[n.Precision]
+	dtype := rareDType(n)
 	for _, t := range targets {
 		if dtype != "" && !t.Supports(dtype) {
 			return fmt.Errorf("target %s does not compute in %s: leave it out of --target", t.Target(), n.Precision)

@@ -66,3 +66,13 @@ func TestOutputsMustFollowTheBatch(t *testing.T) {
 		}
 	}
 }
+
+// TensorRT-RTX's own choice of targets would claim GPUs that cannot compute
+// in float8 at all.
+func TestRareTypesChooseTheirTargets(t *testing.T) {
+	for dtype, want := range map[string]string{"bfloat16": "sm_80, sm_86, sm_89, sm_120, sm_121", "float8e4m3fn": "sm_89, sm_120, sm_121"} {
+		if got := targetNames(able(dtype)); got != want {
+			t.Errorf("%s: %s, want %s", dtype, got, want)
+		}
+	}
+}

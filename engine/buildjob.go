@@ -21,6 +21,8 @@ type buildJob struct {
 	Flavor         trt.Flavor      `json:"flavor"`
 	Library        string          `json:"library,omitempty"`
 	Config         trt.BuildConfig `json:"config"`
+	// DType is what not every GPU computes in, if the network has it.
+	DType string `json:"dtype,omitempty"`
 }
 
 // buildOutcome is what TensorRT says of a finished build.
@@ -56,6 +58,9 @@ func (j *buildJob) run(ctx context.Context, log *slog.Logger, progress func(trt.
 		Inputs:  network.Inputs(),
 		Outputs: network.Outputs(),
 	}
+	if library.Flavor() == trt.RTX && len(j.Config.Targets) == 0 && j.DType != "" {
+		j.Config.Targets = able(j.DType)
+	}
 	if j.TimingCache != "" {
 		cache, err := os.ReadFile(j.TimingCache)
 		if err != nil && !os.IsNotExist(err) {
@@ -78,6 +83,18 @@ func (j *buildJob) run(ctx context.Context, log *slog.Logger, progress func(trt.
 		}
 	}
 	return outcome, nil
+}
+
+// able returns the targets from sm_80 up, TensorRT-RTX's own choice, that compute
+// in dtype. Left to itself it claims all of them, whatever the network needs.
+func able(dtype string) []trt.ComputeCapability {
+	var targets []trt.ComputeCapability
+	for _, t := range trt.RTXTargets() {
+		if t >= 80 && t.Supports(dtype) {
+			targets = append(targets, t)
+		}
+	}
+	return targets
 }
 
 // overwrite fills a file that exists, keeping the inode that the parent has

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // Place is a file that may be the library, and where the search came upon it.
@@ -118,14 +119,15 @@ func under(roots, folders []string) []string {
 	return paths
 }
 
-// depsFolder returns build/deps of the checkout that the program, or the
-// folder it runs in, belongs to.
+// depsFolder returns build/deps of the checkout that the program belongs to.
+// Only a test, whose program lies in a temporary folder, goes by the folder it
+// runs in: a program that did would load what a stranger's folder holds.
 func depsFolder() (string, bool) {
 	var starts []string
 	if exe, err := os.Executable(); err == nil {
 		starts = append(starts, filepath.Dir(exe))
 	}
-	if wd, err := os.Getwd(); err == nil {
+	if wd, err := os.Getwd(); err == nil && testing.Testing() {
 		starts = append(starts, wd)
 	}
 	for _, dir := range starts {
