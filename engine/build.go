@@ -86,10 +86,8 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	if o == nil || (len(o.Child) == 0 && !o.InProcess) {
 		return nil, ErrNoChild
 	}
-	if !o.Force {
-		if _, err := os.Lstat(planPath); err == nil {
-			return nil, fmt.Errorf("%s: %w; --force overwrites it", planPath, ErrExists)
-		}
+	if err := checkOutput(onnxPath, planPath, o.Force); err != nil {
+		return nil, err
 	}
 	part, err := openPart(planPath)
 	if err != nil {
@@ -156,6 +154,27 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	return manifest, nil
 }
 
+// checkOutput refuses an output that could not be written, or not be told from
+// other files, before any work is done.
+func checkOutput(onnxPath, planPath string, force bool) error {
+	if !IsPlan(planPath) {
+		return fmt.Errorf("%s: an engine's name ends in .engine or .plan: say so with -o", planPath)
+	}
+	info, err := os.Stat(planPath)
+	switch {
+	case err != nil: // most often it is not there yet; what else is wrong shows when it is opened
+		return nil
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s: it is no regular file: name another with -o", planPath)
+	case !force:
+		return fmt.Errorf("%s: %w; --force overwrites it", planPath, ErrExists)
+	}
+	if model, err := os.Stat(onnxPath); err == nil && os.SameFile(model, info) {
+		return fmt.Errorf("%s: it is the model itself: name another file with -o", planPath)
+	}
+	return nil
+}
+
 // ManifestPath is where the manifest of the plan at planPath lies.
 func ManifestPath(planPath string) string { return planPath + ".json" }
 
@@ -183,7 +202,7 @@ func prepare(path string, o *BuildOptions) (*model.Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	if size, dynamic := n.Batch(); !dynamic && o.Batch != (BatchRange{}) && o.Batch != (BatchRange{size, size, size}) {
+	if size, dynamic := n.Batch(); !dynamic && o.Batch != (BatchRange{}) && (o.Batch.Opt != size || o.Batch.Max != size) {
 		if size != 1 {
 			return nil, fmt.Errorf("%s: the batch is fixed at %d and cannot be %s: leave --batch out, or export with a dynamic batch",
 				path, size, o.Batch)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/trtdet/trtdet/trt"
 )
@@ -66,6 +67,7 @@ func (f *buildFailure) Unwrap() error { return failureKinds[f.Kind] }
 // program whose command line BuildOptions.Child holds calls it and exits with
 // what it returns.
 func BuildChild() int {
+	syscall.CloseOnExec(eventsFD) // what this process starts must not keep the pipe open
 	events := os.NewFile(eventsFD, "events")
 	in := bufio.NewReader(os.Stdin)
 	line, err := in.ReadBytes('\n')

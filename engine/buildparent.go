@@ -47,7 +47,8 @@ func (j *buildJob) runInChild(ctx context.Context, command []string, log *slog.L
 	said := &tail{limit: 4 << 10}
 	child.Stdout, child.Stderr = said, said
 	child.WaitDelay = time.Second
-	stdin, err := child.StdinPipe() // stays open: its end is the child's sign that the parent is gone
+	child.Cancel = func() error { return syscall.Kill(-child.Process.Pid, syscall.SIGKILL) } // its whole group
+	stdin, err := child.StdinPipe()                                                          // stays open: its end is the child's sign that the parent is gone
 	if err != nil {
 		writer.Close()
 		return nil, fmt.Errorf("starting the build: %w", err)

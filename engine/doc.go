@@ -17,6 +17,6 @@
 // calls under way. Coordinates that come out are pixels of the picture as it
 // is shown (EXIF orientation obeyed), clipped to it.
 //
-// The package knows nothing of files beyond models, of flags or of output
-// formats.
+// The package knows nothing of files beyond models or of output formats. Its
+// errors name the command line's flags, which are its options' names.
 package engine

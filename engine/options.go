@@ -6,8 +6,8 @@ import (
 	"github.com/trtdet/trtdet/model"
 )
 
-// Options say how a model is run. The zero value, and nil, run it with the
-// model's own thresholds on the best device there is.
+// Options say how a model is run. The zero value runs it with the model's own
+// thresholds on the CPU, nil on the best device there is.
 type Options struct {
 	// Device to run on; the zero value is the CPU, see ParseDevice for "auto".
 	Device Device
@@ -18,7 +18,8 @@ type Options struct {
 	// input size is dynamic; 0 takes 640. They are rounded up to a whole number
 	// of the head's largest stride.
 	Height, Width int
-	// Batch is the largest number of pictures run at once; 0 means 1.
+	// Batch is the number of pictures the caller means to run at once: above 1
+	// a network with a fixed batch of one is made dynamic where it can be.
 	Batch int
 	// MaxDet is the most detections kept in a picture; 0 means 1000.
 	MaxDet int

@@ -20,7 +20,7 @@ type Detector interface {
 }
 
 // Item is one picture on its way through. Err is set where it could not be
-// read or run; then Picture may be nil and Result is empty.
+// read or finished; then Picture may be nil and Result is empty.
 type Item struct {
 	Index  int    // position among all pictures, from 0
 	Source string // path as the user gave it
@@ -265,7 +265,9 @@ func (r *run) finishAll(toFinish <-chan *Item) {
 			return
 		}
 		if item.Err == nil && r.options.Finish != nil {
-			item.Err = r.options.Finish(item)
+			if item.Err = r.options.Finish(item); item.Err != nil {
+				item.Result = engine.Result{}
+			}
 		}
 		item.Picture = nil // the pixels are not held while the order is restored
 		close(item.done)

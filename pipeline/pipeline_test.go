@@ -109,7 +109,10 @@ func TestRunKeepsOrderAndOwners(t *testing.T) {
 					if failed := item.Err != nil; failed != (bad || item.Index == 30) {
 						t.Errorf("picture %d: error %v", item.Index, item.Err)
 					}
-					if bad {
+					if item.Err != nil {
+						if len(item.Result.Detections) > 0 {
+							t.Errorf("picture %d failed and has detections", item.Index)
+						}
 						return nil
 					}
 					if got := item.Result.Detections[0].Box.X2; got != float32(item.Index+1) || item.Width != item.Index+1 {

@@ -30,8 +30,8 @@ func IsPicture(path string) bool {
 // Sources yields the paths of the pictures that args name, in the order given:
 // a file is itself, a folder its pictures sorted by name (not those of folders
 // in it), a pattern with *, ?, [...] or ** its matches, and "-" a list of
-// paths on stdin, one a line. An argument that names nothing yields an error
-// in its place, and the next argument follows.
+// paths on stdin, one a line. An argument that names nothing yields itself with
+// an error, and the next argument follows.
 func Sources(args []string, stdin io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for _, arg := range args {
@@ -51,18 +51,20 @@ func expand(arg string, stdin io.Reader) iter.Seq2[string, error] {
 	info, err := os.Stat(arg)
 	switch {
 	case err == nil && info.IsDir():
-		return list(folder(arg))
+		paths, err := folder(arg)
+		return list(arg, paths, err)
 	case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(arg, "*?["):
-		return list(pattern(arg))
+		paths, err := pattern(arg)
+		return list(arg, paths, err)
 	}
 	// what cannot be read is reported when it is read
-	return list([]string{arg}, nil)
+	return list(arg, []string{arg}, nil)
 }
 
-func list(paths []string, err error) iter.Seq2[string, error] {
+func list(arg string, paths []string, err error) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if err != nil {
-			yield("", err)
+			yield(arg, err)
 			return
 		}
 		for _, p := range paths {
@@ -114,7 +116,7 @@ func lines(r io.Reader) iter.Seq2[string, error] {
 			}
 		}
 		if err := scanner.Err(); err != nil {
-			yield("", fmt.Errorf("reading the list of pictures from standard input: %w", err))
+			yield("-", fmt.Errorf("reading the list of pictures from standard input: %w", err))
 		}
 	}
 }

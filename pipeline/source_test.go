@@ -35,9 +35,9 @@ func TestSources(t *testing.T) {
 		{"a file whose name looks like a pattern", []string{"odd[1].jpg"}, "", []string{"odd[1].jpg"}, nil},
 		{"a list, with Windows line ends and blank lines", []string{"-"}, "x.jpg\r\n\ny z.jpg", []string{"x.jpg", "y z.jpg"}, nil},
 		{"several, in order", []string{"b.jpg", "-", "a.PNG"}, "x.jpg\n", []string{"b.jpg", "x.jpg", "a.PNG"}, nil},
-		{"an empty folder, then a file", []string{"empty", "b.jpg"}, "", []string{"", "b.jpg"}, ErrNoPictures},
-		{"a pattern without matches", []string{"*.bmp"}, "", []string{""}, ErrNoPictures},
-		{"a broken pattern", []string{"[a"}, "", []string{""}, errors.New("syntax error in pattern")},
+		{"an empty folder, then a file", []string{"empty", "b.jpg"}, "", []string{"empty", "b.jpg"}, ErrNoPictures},
+		{"a pattern without matches", []string{"*.bmp"}, "", []string{"*.bmp"}, ErrNoPictures},
+		{"a broken pattern", []string{"[a"}, "", []string{"[a"}, errors.New("syntax error in pattern")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string

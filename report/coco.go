@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// coco writes one array of COCO detection results: image_id is the file name's
-// stem, as a number where it is one (as YOLOv5 does), category_id the class
+// coco writes one array of COCO detection results: image_id is the unique
+// name's stem, as a number where it is one (as YOLOv5 does), category_id the class
 // index, bbox [x, y, width, height] in pixels of the picture.
 type coco struct {
 	w     io.Writer
@@ -22,7 +22,7 @@ func (c *coco) Write(r *Record) error {
 	if r.Err != nil {
 		return nil
 	}
-	stem := strings.TrimSuffix(filepath.Base(r.Source), filepath.Ext(r.Source))
+	stem := strings.TrimSuffix(r.Name, filepath.Ext(r.Name))
 	var id any = stem
 	if n, err := strconv.ParseInt(stem, 10, 64); err == nil {
 		id = n

@@ -17,6 +17,9 @@ func newCSV(w io.Writer) *csvWriter { return &csvWriter{w: csv.NewWriter(w)} }
 
 func (c *csvWriter) Write(r *Record) error {
 	c.head()
+	if r.Err != nil {
+		return nil
+	}
 	for _, d := range r.Detections {
 		row := []string{r.Source, strconv.Itoa(d.ClassID), d.Class, number(d.Score),
 			number(d.Box.X1), number(d.Box.Y1), number(d.Box.X2), number(d.Box.Y2)}

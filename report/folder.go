@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/google/renameio/v2"
 
@@ -32,6 +33,9 @@ func (o FolderOptions) Any() bool { return o.Pictures || o.Labels || o.Crops }
 type Folder struct {
 	path    string
 	options FolderOptions
+
+	mu    sync.Mutex
+	crops map[string]bool // those written
 }
 
 // NewFolder makes project/name, or with a number behind the name (name2,
@@ -51,7 +55,7 @@ func NewFolder(project, name string, existOK bool, o FolderOptions) (*Folder, er
 		}
 		path = filepath.Join(project, name+strconv.Itoa(n))
 	}
-	return &Folder{path, o}, nil
+	return &Folder{path: path, options: o, crops: map[string]bool{}}, nil
 }
 
 func isFolder(path string) bool {
@@ -111,28 +115,34 @@ func (f *Folder) saveLabels(stem string, p *imaging.Picture, detections []engine
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(folder, stem+".txt"), []byte(text.String()), 0o666)
+	return renameio.WriteFile(filepath.Join(folder, stem+".txt"), []byte(text.String()), 0o644, renameio.WithTempDir(folder))
 }
 
 // saveCrops writes crops/CLASS/STEM.jpg, STEM2.jpg, ...
 func (f *Folder) saveCrops(stem string, p *imaging.Picture, detections []engine.Detection) error {
-	count := map[string]int{}
 	for _, d := range detections {
-		class := fileName(d.Class)
-		count[class]++
-		number := ""
-		if n := count[class]; n > 1 {
-			number = strconv.Itoa(n)
-		}
-		folder := filepath.Join(f.path, "crops", class)
+		folder := filepath.Join(f.path, "crops", fileName(d.Class))
 		if err := os.MkdirAll(folder, 0o777); err != nil {
 			return err
 		}
-		if err := imaging.Save(filepath.Join(folder, stem+number+".jpg"), p.Crop(d.Box, 1.02, 10)); err != nil {
+		if err := imaging.Save(f.claim(filepath.Join(folder, stem)), p.Crop(d.Box, 1.02, 10)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// claim returns the first of PATH.jpg, PATH2.jpg, ... that this run has not
+// written: the second crop of img1 and the first of img12 are not the same.
+func (f *Folder) claim(path string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name := path + ".jpg"
+	for n := 2; f.crops[name]; n++ {
+		name = path + strconv.Itoa(n) + ".jpg"
+	}
+	f.crops[name] = true
+	return name
 }
 
 // fileName makes a class name safe to be a folder's.

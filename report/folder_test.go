@@ -95,6 +95,23 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// The second crop of img1 and the first of img12 want the same name.
+func TestCropsDoNotOverwriteEachOther(t *testing.T) {
+	f, err := NewFolder(t.TempDir(), "exp", false, FolderOptions{Crops: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dog := engine.Detection{Class: "dog", Box: decode.Box{X1: 10, Y1: 20, X2: 30, Y2: 60}}
+	for name, n := range map[string]int{"img1.jpg": 3, "img12.jpg": 2} {
+		if err := f.Save(name, grey(100, 80), slices.Repeat([]engine.Detection{dog}, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := files(t, f.Path()); len(got) != 5 {
+		t.Errorf("5 objects gave %q", got)
+	}
+}
+
 func TestSavedLabels(t *testing.T) {
 	found := []engine.Detection{{ClassID: 3, Class: "dog", Score: 0.75, Box: decode.Box{X1: 10, Y1: 20, X2: 30, Y2: 60}}}
 	for conf, want := range map[bool]string{false: "3 0.2 0.5 0.2 0.5\n", true: "3 0.2 0.5 0.2 0.5 0.75\n"} {

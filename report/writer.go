@@ -12,10 +12,12 @@ import (
 type Record struct {
 	// Source is the picture's path as the user gave it.
 	Source string
+	// Name is the picture's file name, made unique among all of the run's.
+	Name string
 	// Width and Height of the picture as shown, in pixels.
 	Width, Height int
 	Detections    []engine.Detection
-	// Err says why there are no detections; Width and Height are then 0.
+	// Err says why there are no detections.
 	Err error
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,6 +24,9 @@ var records = []*Record{
 }
 
 func TestWriters(t *testing.T) {
+	for _, r := range records {
+		r.Name = filepath.Base(r.Source)
+	}
 	for format, want := range map[string]string{
 		"jsonl": `{"source":"000042.jpg","width":640,"height":480,"detections":[{"class_id":1,"class":"dog","score":0.9125,"box":[1.5,2,101.5,52.25]},{"class_id":0,"class":"tomato, \"ripe\"","score":0.5,"box":[0,0,640,480]}]}
 {"source":"a/rather/long/path/to/pictures/日本.png","width":3,"height":4,"detections":[{"class_id":1,"class":"dog","score":1,"box":[1,2,3,4]}]}

@@ -6,7 +6,8 @@
 // TensorRT 11. Nothing of them is linked; [Load] finds one when the program
 // runs. TensorRT-RTX builds plans without a GPU, 10 and 11 ask for one.
 //
-// Only package engine and its internal packages call this one. A [Library] may
+// Package engine builds with this one; the command line takes its names of
+// flavors and targets from it. A [Library] may
 // be used from any goroutines at once. A [Builder], its networks and its plans
 // guard themselves with a lock: calls from several goroutines are safe and run
 // one after the other, and Close waits for the call that runs. What a value was

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/trtdet/trtdet/model"
@@ -47,6 +50,14 @@ func hints(c *cli.Context) (model.Hints, error) {
 	h := model.Hints{
 		Cfg: c.String("cfg"), Data: c.String("data"), Head: c.String("head"), Strides: c.IntSlice("strides"),
 		Letterbox: c.String("letterbox"), ChannelOrder: c.String("channel-order"), PixelRange: float32(c.Float64("pixel-range")),
+	}
+	for flag, known := range map[string][]string{"letterbox": {"", "center", "top-left"}, "channel-order": {"", "rgb", "bgr"}} {
+		if v := c.String(flag); !slices.Contains(known, v) {
+			return h, usagef("--%s %s: want %s", flag, v, strings.Join(known[1:], " or "))
+		}
+	}
+	if c.IsSet("pixel-range") && h.PixelRange != 1 && h.PixelRange != 255 {
+		return h, usagef("--pixel-range %v: want 1 or 255", c.Float64("pixel-range"))
 	}
 	var err error
 	if h.Anchors, err = parseAnchors(c.String("anchors")); err != nil {

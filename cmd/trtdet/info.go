@@ -137,7 +137,7 @@ func printMachine(w io.Writer, m engine.Machine) {
 		row(w, "GPUs", "none")
 	}
 	for _, g := range m.GPUs {
-		row(w, fmt.Sprintf("cuda:%d", g.Index), "%s, compute capability %s, %s of %s free", g.Name, g.ComputeCapability,
+		row(w, fmt.Sprintf("GPU %d", g.Index), "%s, compute capability %s, %s of %s free", g.Name, g.ComputeCapability,
 			humanize.IBytes(g.FreeBytes), humanize.IBytes(g.MemoryBytes))
 	}
 	for _, t := range m.TensorRT {

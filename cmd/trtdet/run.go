@@ -171,7 +171,7 @@ func emit(c *cli.Context, w report.Writer, item *pipeline.Item) error {
 		fmt.Fprintf(c.App.ErrWriter, "trtdet: %v\n", item.Err)
 	}
 	return w.Write(&report.Record{
-		Source: item.Source, Width: item.Width, Height: item.Height, Detections: item.Result.Detections, Err: item.Err,
+		Source: item.Source, Name: item.Name, Width: item.Width, Height: item.Height, Detections: item.Result.Detections, Err: item.Err,
 	})
 }
 

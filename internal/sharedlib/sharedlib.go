@@ -4,6 +4,7 @@ package sharedlib
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"iter"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Place is a file that may be the library, and where the search came upon it.
@@ -182,6 +184,9 @@ func multiarch() string {
 	return "x86_64-linux-gnu"
 }
 
+// pythonTimeout is far more than Python takes to say where its packages are.
+const pythonTimeout = 10 * time.Second
+
 // sitePackages returns the package folders of the active virtual environment
 // and of the python3 on the PATH.
 var sitePackages = sync.OnceValue(func() []string {
@@ -194,10 +199,13 @@ var sitePackages = sync.OnceValue(func() []string {
 	if errors.Is(err, exec.ErrNotFound) {
 		return sites
 	}
-	out, err := exec.Command(python, "-c",
+	ctx, cancel := context.WithTimeout(context.Background(), pythonTimeout)
+	defer cancel()
+	// -I: a module in the folder we happen to be in is not Python's own
+	out, err := exec.CommandContext(ctx, python, "-I", "-c",
 		"import site,sysconfig;print(sysconfig.get_path('purelib'));print(site.getusersitepackages())").Output()
 	if err != nil {
 		return sites
 	}
-	return append(sites, strings.Fields(string(out))...)
+	return append(sites, strings.Split(strings.TrimSpace(string(out)), "\n")...)
 })

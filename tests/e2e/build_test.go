@@ -148,11 +148,16 @@ func checkProfile(t *testing.T, m *model.Manifest, batches ...int) {
 func TestBuildRefuses(t *testing.T) {
 	dir := t.TempDir()
 	must(t, dir, "build", carried(), "-o", "there.engine", "--quiet")
+	if err := os.Mkdir(filepath.Join(dir, "folder.engine"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args  string
 		words []string
 	}{
 		{"-o there.engine", []string{"there.engine", "--force"}},
+		{"-o m.trt", []string{"m.trt", ".engine"}},
+		{"-o folder.engine --force", []string{"folder.engine", "regular"}},
 		{"-o x.engine --tensorrt 10", []string{"TensorRT", "10"}},
 		{"-o x.engine --tensorrt 11", []string{"TensorRT", "11"}},
 		{"-o x.engine --tensorrt-lib /nowhere", []string{"/nowhere"}},
