@@ -160,17 +160,20 @@ func checkOutput(onnxPath, planPath string, force bool) error {
 	if !IsPlan(planPath) {
 		return fmt.Errorf("%s: an engine's name ends in .engine or .plan: say so with -o", planPath)
 	}
-	info, err := os.Stat(planPath)
-	switch {
-	case err != nil: // most often it is not there yet; what else is wrong shows when it is opened
-		return nil
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: it is no regular file: name another with -o", planPath)
-	case !force:
-		return fmt.Errorf("%s: %w; --force overwrites it", planPath, ErrExists)
-	}
-	if model, err := os.Stat(onnxPath); err == nil && os.SameFile(model, info) {
-		return fmt.Errorf("%s: it is the model itself: name another file with -o", planPath)
+	for _, path := range []string{planPath, ManifestPath(planPath)} {
+		info, err := os.Stat(path)
+		if err != nil { // most often it is not there yet; what else is wrong shows when it is opened
+			continue
+		}
+		if model, err := os.Stat(onnxPath); err == nil && os.SameFile(model, info) {
+			return fmt.Errorf("%s: it is the model itself: name another file with -o", path)
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: it is no regular file: name another with -o", path)
+		}
+		if !force {
+			return fmt.Errorf("%s: %w; --force overwrites it", path, ErrExists)
+		}
 	}
 	return nil
 }

@@ -66,9 +66,10 @@ func isFolder(path string) bool {
 // Path returns the folder's path.
 func (f *Folder) Path() string { return f.path }
 
-// Save writes the files of one picture, named after name, the picture's file
-// name made unique. The picture is drawn on.
-func (f *Folder) Save(name string, p *imaging.Picture, detections []engine.Detection) error {
+// Save writes the files of one picture, named after name, the file name of
+// source made unique. The picture is drawn on. A picture is never written over
+// its own source.
+func (f *Folder) Save(source, name string, p *imaging.Picture, detections []engine.Detection) error {
 	stem := strings.TrimSuffix(name, filepath.Ext(name))
 	if f.options.Labels && len(detections) > 0 {
 		if err := f.saveLabels(stem, p, detections); err != nil {
@@ -85,10 +86,20 @@ func (f *Folder) Save(name string, p *imaging.Picture, detections []engine.Detec
 		for i, d := range detections {
 			labels[i] = imaging.Label{Box: d.Box, Class: d.ClassID, Text: d.Class, Score: d.Score}
 		}
+		target := filepath.Join(f.path, stem+pictureExtension(name))
+		if sameFile(source, target) {
+			return fmt.Errorf("%s: the annotated picture would overwrite it: --project or --name takes another folder", source)
+		}
 		imaging.Annotate(p, labels, f.options.Style)
-		return imaging.Save(filepath.Join(f.path, stem+pictureExtension(name)), p)
+		return imaging.Save(target, p)
 	}
 	return nil
+}
+
+func sameFile(a, b string) bool {
+	one, err1 := os.Stat(a)
+	other, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(one, other)
 }
 
 // pictureExtension is that of the annotated picture: PNG stays PNG, all others

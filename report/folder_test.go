@@ -84,7 +84,7 @@ func TestSave(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, found := range map[string][]engine.Detection{"a.webp": detections, "b.PNG": detections, "c.jpeg": nil} {
-				if err := f.Save(name, grey(100, 80), found); err != nil {
+				if err := f.Save("", name, grey(100, 80), found); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -103,7 +103,7 @@ func TestCropsDoNotOverwriteEachOther(t *testing.T) {
 	}
 	dog := engine.Detection{Class: "dog", Box: decode.Box{X1: 10, Y1: 20, X2: 30, Y2: 60}}
 	for name, n := range map[string]int{"img1.jpg": 3, "img12.jpg": 2} {
-		if err := f.Save(name, grey(100, 80), slices.Repeat([]engine.Detection{dog}, n)); err != nil {
+		if err := f.Save("", name, grey(100, 80), slices.Repeat([]engine.Detection{dog}, n)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -119,12 +119,32 @@ func TestSavedLabels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Save("a.jpg", grey(100, 80), found); err != nil {
+		if err := f.Save("", "a.jpg", grey(100, 80), found); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(filepath.Join(f.Path(), "labels", "a.txt"))
 		if err != nil || string(got) != want {
 			t.Errorf("got %q, error %v, want %q", got, err, want)
 		}
+	}
+}
+
+func TestSaveSparesTheSource(t *testing.T) {
+	project := t.TempDir()
+	source := filepath.Join(project, "a.jpg")
+	if err := imaging.Save(source, grey(20, 10)); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := os.ReadFile(source)
+	f, err := NewFolder(filepath.Dir(project), filepath.Base(project), true, FolderOptions{Pictures: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := []engine.Detection{{Class: "dog", Box: decode.Box{X1: 1, Y1: 2, X2: 8, Y2: 9}}}
+	if err := f.Save(source, "a.jpg", grey(20, 10), found); err == nil {
+		t.Error("no error")
+	}
+	if after, _ := os.ReadFile(source); !slices.Equal(before, after) {
+		t.Error("the source was overwritten")
 	}
 }

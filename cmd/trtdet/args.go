@@ -38,6 +38,9 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 			return nil, usagef("%s: there is no flag %s%s; see trtdet %[1]s --help",
 				command.Name, strings.SplitN(arg, "=", 2)[0], suggestion(cli.SuggestFlag(command.Flags, name, false)))
 		}
+		if slices.Contains(cli.HelpFlag.Names(), name) {
+			return slices.Concat(args[:at+1], []string{"--help"}), nil
+		}
 		to := &flags
 		if slices.Contains(app.Flags, f) {
 			to = &global

@@ -19,7 +19,8 @@ func TestReorder(t *testing.T) {
 		{"build m.onnx -o -weird", "build -o -weird -- m.onnx"},
 		{"build m.onnx --verbose", "--verbose build -- m.onnx"},
 		{"--verbose build m.onnx", "--verbose build -- m.onnx"},
-		{"run --help", "run --help --"},
+		{"run --help", "run --help"},
+		{"run m.onnx --nosave -h", "run --help"},
 		{"unknown --flag", "unknown --flag"},
 	} {
 		app := newApp(nil, io.Discard, io.Discard)

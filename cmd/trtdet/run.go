@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"unicode/utf8"
@@ -89,10 +90,12 @@ func runOptions(c *cli.Context) (*engine.Options, error) {
 			return nil, usagef("--%s %d: want 1 or more", flag, c.Int(flag))
 		}
 	}
-	for _, flag := range []string{"threads", "line-thickness"} {
-		if n := c.Int(flag); c.IsSet(flag) && (n < 1 || n > 1024) {
-			return nil, usagef("--%s %d: want 1 to 1024", flag, n)
-		}
+	if n := c.Int("line-thickness"); c.IsSet("line-thickness") && (n < 1 || n > 1000) {
+		return nil, usagef("--line-thickness %d: want 1 to 1000", n)
+	}
+	// ONNX Runtime's threads spin: many more than cores stand in each other's way for minutes
+	if n, most := c.Int("threads"), max(64, runtime.NumCPU()); c.IsSet("threads") && (n < 1 || n > most) {
+		return nil, usagef("--threads %d: want 1 to %d", n, most)
 	}
 	var err error
 	if o.Device, err = engine.ParseDevice(c.String("device")); err != nil {
@@ -128,7 +131,7 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Opt
 			if folder == nil {
 				return nil
 			}
-			return folder.Save(item.Name, item.Picture, item.Result.Detections)
+			return folder.Save(item.Source, item.Name, item.Picture, item.Result.Detections)
 		},
 		Emit: func(item *pipeline.Item) error {
 			bar.step(func() { err = emit(c, writer, item) })
@@ -156,6 +159,8 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Opt
 			fmt.Fprintf(c.App.Writer, ", saved to %s", folder.Path())
 		}
 		fmt.Fprintln(c.App.Writer)
+	} else if folder != nil {
+		fmt.Fprintf(c.App.ErrWriter, "saved to %s\n", folder.Path())
 	}
 	if failed > 0 {
 		fmt.Fprintf(c.App.ErrWriter, "trtdet: %s could not be read or saved\n", count(failed, "picture"))

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,7 +42,7 @@ func TestWrongUsage(t *testing.T) {
 		{"run m.onnx a.jpg --max-det 0", []string{"--max-det 0"}},
 		{"run m.onnx a.jpg --batch -1", []string{"--batch -1"}},
 		{"run m.onnx a.jpg --threads 0", []string{"--threads 0"}},
-		{"run m.onnx a.jpg --threads 100000", []string{"--threads 100000", "1024"}},
+		{"run m.onnx a.jpg --threads 100000", []string{"--threads 100000", "want 1 to"}},
 		{"run m.onnx a.jpg --format xml", []string{"--format xml", "jsonl"}},
 		{"run m.onnx a.jpg --save-conf", []string{"--save-conf", "--save-txt"}},
 		{"info a b", []string{"one model"}},
@@ -103,6 +104,22 @@ func TestHelp(t *testing.T) {
 		}
 		if strings.Contains(o.stdout, "build-child") {
 			t.Errorf("trtdet %s shows the hidden command", command)
+		}
+	}
+}
+
+// What cannot be written was not done.
+func TestFullStandardOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"--version"}, {"--help"}, {"info"}, {"completion", "bash"}, {"run", carried(), heldOut(t)[0], "--nosave"}} {
+		c := exec.Command(trtdet, args...)
+		c.Stdout = full
+		if err := c.Run(); c.ProcessState == nil || c.ProcessState.ExitCode() != 1 {
+			t.Errorf("trtdet %q on a full disk: %v, want exit status 1", args, err)
 		}
 	}
 }
