@@ -358,13 +358,9 @@ func newManifest(n *model.Network, job *buildJob, outcome *buildOutcome) (*model
 		m.Profiles = append(m.Profiles, profile)
 	}
 	if outcome.Flavor == trt.RTX {
-		data, err := os.ReadFile(job.Plan)
+		header, err := readPlanHeader(job.Plan)
 		if err != nil {
 			return nil, fmt.Errorf("reading the plan back: %w", err)
-		}
-		header, err := trt.ReadPlanHeader(data)
-		if err != nil {
-			return nil, err
 		}
 		for _, c := range header.ComputeCapabilities {
 			m.ComputeCapabilities = append(m.ComputeCapabilities, c.String())

@@ -47,7 +47,7 @@ type TensorRT struct {
 // nvml.New(); tensorrt is a library or folder to look at instead of the usual
 // places.
 func InspectMachine(management nvml.Interface, tensorrt string) Machine {
-	m := Machine{GPUs: []GPU{}, TensorRT: []TensorRT{}, ONNXRuntime: ort.Search()}
+	m := Machine{TensorRT: []TensorRT{}, ONNXRuntime: ort.Search()}
 	m.Driver, m.GPUs = inspectGPUs(management)
 	for _, f := range trt.Search(tensorrt) {
 		found := TensorRT{Flavor: f.Flavor, Version: f.Version, Path: f.Path, Source: string(f.Source)}

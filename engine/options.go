@@ -37,5 +37,4 @@ type Options struct {
 const (
 	DefaultImgSize = 640
 	DefaultMaxDet  = 1000
-	DefaultIoU     = 0.45
 )

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -45,15 +46,25 @@ func ReadPlanManifest(planPath string) (*model.Manifest, error) {
 		return nil, fmt.Errorf("%s: %w: its SHA-256 differs; build it again: %s", planPath, ErrDamaged, rebuild(planPath))
 	}
 	if trt.Flavor(m.TensorRT.Flavor) == trt.RTX {
-		data, err := os.ReadFile(planPath)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := trt.ReadPlanHeader(data); err != nil {
+		if _, err := readPlanHeader(planPath); err != nil {
 			return nil, fmt.Errorf("%s: %w: %w; build it again: %s", planPath, ErrDamaged, err, rebuild(planPath))
 		}
 	}
 	return m, nil
+}
+
+// readPlanHeader reads the header of a TensorRT-RTX plan, and no more of it.
+func readPlanHeader(path string) (*trt.PlanHeader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head, err := io.ReadAll(io.LimitReader(f, trt.PlanHeaderSize))
+	if err != nil {
+		return nil, err
+	}
+	return trt.ReadPlanHeader(head)
 }
 
 // rebuild is the command that makes the plan anew. The ONNX file's name is not

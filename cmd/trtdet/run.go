@@ -134,6 +134,7 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Opt
 			return folder.Save(item.Source, item.Name, item.Picture, item.Result.Detections)
 		},
 		Emit: func(item *pipeline.Item) error {
+			var err error
 			bar.step(func() { err = emit(c, writer, item) })
 			pictures++
 			found += len(item.Result.Detections)
