@@ -204,8 +204,11 @@ func (r *reading) keepRows(output string, classes int, kind decode.Kind) (*found
 			family = decode.YOLOX
 		}
 	}
+	if kind, err = r.settle(kind); err != nil {
+		return nil, err
+	}
 	return &found{outputs: []string{output}, head: decode.Head{
-		Family: family, Kind: r.kindOr(kind), Layout: decode.Rows, Classes: classes, SigmoidApplied: true,
+		Family: family, Kind: kind, Layout: decode.Rows, Classes: classes, SigmoidApplied: true,
 		Levels: []decode.Level{{Outputs: []string{output}}},
 	}}, nil
 }
@@ -216,7 +219,10 @@ func (r *reading) keepRowsGrid(output string, levels []*level, shape []int, kind
 	if err != nil {
 		return nil, err
 	}
-	h := decode.Head{Family: decode.YOLOX, Kind: r.kindOr(kind), Layout: decode.RowsGrid, Classes: classes, SigmoidApplied: true}
+	if kind, err = r.settle(kind); err != nil {
+		return nil, err
+	}
+	h := decode.Head{Family: decode.YOLOX, Kind: kind, Layout: decode.RowsGrid, Classes: classes, SigmoidApplied: true}
 	for _, l := range levels {
 		h.Levels = append(h.Levels, decode.Level{Stride: l.stride, Outputs: []string{output}})
 	}
@@ -259,7 +265,10 @@ func (r *reading) cutRows(levels []*level, f *fit, kind decode.Kind, shape []int
 	if err != nil {
 		return nil, err
 	}
-	h := decode.Head{Family: f.family, Kind: r.kindOr(kind), Layout: f.layout, Classes: classes, SigmoidApplied: levels[0].sigmoid}
+	if kind, err = r.settle(kind); err != nil {
+		return nil, err
+	}
+	h := decode.Head{Family: f.family, Kind: kind, Layout: f.layout, Classes: classes, SigmoidApplied: levels[0].sigmoid}
 	got := &found{cut: true}
 	for _, l := range levels {
 		if l.sigmoid != h.SigmoidApplied {
@@ -272,9 +281,19 @@ func (r *reading) cutRows(levels []*level, f *fit, kind decode.Kind, shape []int
 	return got, r.setAnchors(&got.head, f.anchors)
 }
 
-func (r *reading) kindOr(k decode.Kind) decode.Kind {
-	if r.said.kindSet {
-		return r.said.kind
+// settle returns the kind that was said, or else the graph's. With a base conv
+// or without is the user's word against a reading of the graph; one conv for
+// everything or three is not.
+func (r *reading) settle(graph decode.Kind) (decode.Kind, error) {
+	switch said := r.said.kind; {
+	case !r.said.kindSet:
+		return graph, nil
+	case graph == decode.KindUnknown, (said == decode.Coupled) == (graph == decode.Coupled):
+		return said, nil
+	case r.said.kindSource == metaHead:
+		r.note("metadata head says %s; the graph's head is %s, and that is taken", said, graph)
+		return graph, nil
+	default:
+		return "", fmt.Errorf("%w: --head %s, but the graph's head is %s; leave it out", ErrHint, said, graph)
 	}
-	return k
 }

@@ -10,10 +10,11 @@ import (
 // said is everything that is known about a head without looking at its convs:
 // the hints, the files they name, and the model's metadata. Zero is unsaid.
 type said struct {
-	kind    decode.Kind
-	kindSet bool
-	layout  decode.Layout
-	family  decode.Family
+	kind       decode.Kind
+	kindSet    bool
+	kindSource string // flag or key, as the others below
+	layout     decode.Layout
+	family     decode.Family
 
 	anchors       [][][2]float32 // ascending by size
 	anchorsSource string         // flag or key, for messages
@@ -21,8 +22,10 @@ type said struct {
 	classesSource string
 	names         []string
 	namesSource   string
-	strides       []int // ascending
 }
+
+// metaHead is the source of a kind that the file's metadata names.
+const metaHead = "metadata head"
 
 // parseHead reads "KIND", "LAYOUT" or "KIND,LAYOUT". source names the flag or
 // key in the error.
@@ -35,7 +38,7 @@ func (s *said) parseHead(text, source string) error {
 			if s.kindSet {
 				return fmt.Errorf("%w: %s %.80q names two kinds", ErrHint, source, text)
 			}
-			s.kind, s.kindSet = k, true
+			s.kind, s.kindSet, s.kindSource = k, true, source
 		case l == decode.Fused || l == decode.Split || l == decode.FiveD || l == decode.Rows || l == decode.RowsGrid || l == decode.Columns:
 			if s.layout != "" {
 				return fmt.Errorf("%w: %s %.80q names two layouts", ErrHint, source, text)
@@ -69,12 +72,6 @@ func gather(h *Hints, meta func(string) (string, bool)) (*said, error) {
 		}
 		s.anchors, s.anchorsSource = ascending(h.Anchors), "--anchors"
 	}
-	for i, v := range h.Strides {
-		if v < 1 || i > 0 && v < h.Strides[i-1] {
-			return nil, fmt.Errorf("%w: strides %v are not positive and ascending", ErrHint, h.Strides)
-		}
-	}
-	s.strides = h.Strides
 	if h.Classes < 0 || h.Classes > maxClasses {
 		return nil, fmt.Errorf("%w: classes is %d", ErrHint, h.Classes)
 	}
@@ -165,9 +162,9 @@ func (s *said) readData(path string) error {
 func (s *said) readMeta(meta func(string) (string, bool)) error {
 	if text, ok := meta("head"); ok {
 		m := &said{}
-		if m.parseHead(text, "metadata head") == nil {
+		if m.parseHead(text, metaHead) == nil {
 			if !s.kindSet {
-				s.kind, s.kindSet = m.kind, m.kindSet
+				s.kind, s.kindSet, s.kindSource = m.kind, m.kindSet, metaHead
 			}
 			if s.layout == "" {
 				s.layout = m.layout
@@ -194,19 +191,6 @@ func (s *said) readMeta(meta func(string) (string, bool)) error {
 		anchors, err := anchorsOf(value("anchors"))
 		if err == nil && checkAnchors(anchors) == nil {
 			s.anchors, s.anchorsSource = ascending(anchors), "metadata anchors"
-		}
-	}
-	if s.strides == nil {
-		if list, ok := value("stride").([]any); ok {
-			var strides []int
-			for _, v := range list {
-				if n, ok := intOf(v); ok && n > 0 {
-					strides = append(strides, n)
-				}
-			}
-			if len(strides) == len(list) {
-				s.strides = strides
-			}
 		}
 	}
 	return nil

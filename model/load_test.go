@@ -51,7 +51,7 @@ func TestHeadHint(t *testing.T) {
 	if err != nil || n.Head.Layout != decode.Split || n.Head.Kind != decode.DecoupledBase {
 		t.Fatalf("%v", err)
 	}
-	for _, head := range []string{"rows", "5d", "columns", "rows-grid", "nonsense", "split,fused", "yolox,coupled"} {
+	for _, head := range []string{"rows", "5d", "columns", "rows-grid", "nonsense", "split,fused", "yolox,coupled", "coupled", "yolox"} {
 		if _, err := parse(b, "", &Hints{Anchors: twoAnchors, Head: head}); !errors.Is(err, ErrHint) {
 			t.Errorf("--head %s: %v", head, err)
 		}
@@ -213,5 +213,15 @@ func TestUnsoundModelsAreRefused(t *testing.T) {
 	}
 	if _, err := Load(path+"x", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestForeignFilesAreNamed(t *testing.T) {
+	for head, what := range map[string]string{
+		"PK\x03\x04best.pt": "PyTorch", "vtrt\x00\x00": "engine", "\xff\xd8\xff\xe0": "JPEG", "<!DOCTYPE html>": "web page",
+	} {
+		if _, err := parse([]byte(head), "", nil); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%q: %v", head, err)
+		}
 	}
 }

@@ -58,9 +58,12 @@ func (r *reading) detectMaps(outputs []string, rows *fitted) (*found, error) {
 		}
 		r.findRaw(l)
 	}
-	h := decode.Head{Kind: r.kindOr(r.kind(levels))}
+	kind, err := r.settle(r.kind(levels))
+	if err != nil {
+		return nil, err
+	}
+	h := decode.Head{Kind: kind}
 	got := &found{cut: rows != nil}
-	var err error
 	switch n := len(levels[0].outputs); n {
 	case 1:
 		err = r.oneEach(&h, got, levels)
@@ -75,6 +78,9 @@ func (r *reading) detectMaps(outputs []string, rows *fitted) (*found, error) {
 	na, err := r.countAnchors(&h, levels)
 	if err != nil {
 		return nil, err
+	}
+	if h.Kind == decode.KindYOLOX && na > 1 {
+		return nil, fmt.Errorf("%w: --head yolox, but the graph has %d anchors per cell; leave it out", ErrHint, na)
 	}
 	h.Family = r.family(&h, na, rows)
 	if err := r.countClasses(&h, levels, na, rows.anchorsFor(levels)); err != nil {

@@ -40,6 +40,9 @@ func Load(path string, h *Hints) (*Network, error) {
 
 // parse reads a network from the bytes of its file.
 func parse(b []byte, dir string, h *Hints) (*Network, error) {
+	if err := checkForeign(b); err != nil {
+		return nil, err
+	}
 	m, err := onnx.Parse(b, dir)
 	if err != nil {
 		return nil, err

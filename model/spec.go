@@ -23,8 +23,6 @@ type Hints struct {
 	// Anchors are width and height in pixels of the input, per level and
 	// anchor (--anchors).
 	Anchors [][][2]float32
-	// Strides are the levels' strides in pixels of the input, ascending.
-	Strides []int
 	// Cfg is the path of a YOLOv5 model.yaml: anchors and nc (--cfg).
 	Cfg string
 	// Data is the path of a data.yaml: class names (--data).

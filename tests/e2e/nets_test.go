@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +28,6 @@ type net struct {
 	Names      []string
 	Hints      struct {
 		Anchors [][][2]float32
-		Strides []int
 		Head    string
 		Names   []string
 	}
@@ -79,9 +77,6 @@ func (n *net) flags(t *testing.T) []string {
 			levels = append(levels, strings.Join(sizes, ","))
 		}
 		flags = append(flags, "--anchors", strings.Join(levels, ":"))
-	}
-	if len(n.Hints.Strides) > 0 {
-		flags = append(flags, "--strides", strings.Trim(strings.ReplaceAll(fmt.Sprint(n.Hints.Strides), " ", ","), "[]"))
 	}
 	if n.Hints.Head != "" {
 		flags = append(flags, "--head", n.Hints.Head)
