@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -24,6 +25,9 @@ func openPart(target string) (*partFile, error) {
 	path := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".part")
 	for {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: there is no such folder", filepath.Dir(target))
+		}
 		if err != nil {
 			return nil, err
 		}

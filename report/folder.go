@@ -32,6 +32,7 @@ func (o FolderOptions) Any() bool { return o.Pictures || o.Labels || o.Crops }
 // goroutine.
 type Folder struct {
 	path    string
+	made    bool // by NewFolder
 	options FolderOptions
 
 	mu    sync.Mutex
@@ -45,9 +46,10 @@ func NewFolder(project, name string, existOK bool, o FolderOptions) (*Folder, er
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, fmt.Errorf("output folder: %w; --project names another place", err)
 	}
+	f := &Folder{options: o, crops: map[string]bool{}}
 	for n := 2; ; n++ {
 		err := os.Mkdir(path, 0o777) // fails if it exists, so two runs never share one
-		if err == nil || (existOK && isFolder(path)) {
+		if f.made = err == nil; f.made || (existOK && isFolder(path)) {
 			break
 		}
 		if !errors.Is(err, fs.ErrExist) || existOK {
@@ -55,7 +57,17 @@ func NewFolder(project, name string, existOK bool, o FolderOptions) (*Folder, er
 		}
 		path = filepath.Join(project, name+strconv.Itoa(n))
 	}
-	return &Folder{path: path, options: o, crops: map[string]bool{}}, nil
+	f.path = path
+	return f, nil
+}
+
+// Close takes the folder away again if nothing was saved in it, and reports
+// whether it is there.
+func (f *Folder) Close() bool {
+	if f.made {
+		return os.Remove(f.path) != nil // a folder with something in it stays
+	}
+	return true
 }
 
 func isFolder(path string) bool {
@@ -71,7 +83,7 @@ func (f *Folder) Path() string { return f.path }
 // its own source.
 func (f *Folder) Save(source, name string, p *imaging.Picture, detections []engine.Detection) error {
 	stem := strings.TrimSuffix(name, filepath.Ext(name))
-	if f.options.Labels && len(detections) > 0 {
+	if f.options.Labels {
 		if err := f.saveLabels(stem, p, detections); err != nil {
 			return err
 		}
@@ -111,7 +123,17 @@ func pictureExtension(name string) string {
 	return ".jpg"
 }
 
+// saveLabels writes labels/STEM.txt. A picture without objects has no file, and
+// none is left from an earlier run.
 func (f *Folder) saveLabels(stem string, p *imaging.Picture, detections []engine.Detection) error {
+	folder := filepath.Join(f.path, "labels")
+	file := filepath.Join(folder, stem+".txt")
+	if len(detections) == 0 {
+		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
 	var text strings.Builder
 	w, h := float32(p.Width), float32(p.Height)
 	for _, d := range detections {
@@ -122,11 +144,10 @@ func (f *Folder) saveLabels(stem string, p *imaging.Picture, detections []engine
 		}
 		text.WriteByte('\n')
 	}
-	folder := filepath.Join(f.path, "labels")
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(folder, stem+".txt"), []byte(text.String()), 0o644, renameio.WithTempDir(folder))
+	return renameio.WriteFile(file, []byte(text.String()), 0o644, renameio.WithTempDir(folder))
 }
 
 // saveCrops writes crops/CLASS/STEM.jpg, STEM2.jpg, ...

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -24,15 +26,15 @@ func newTable(w io.Writer, classWidth int) *table {
 
 func (t *table) Write(r *Record) error {
 	t.head()
-	source := shorten(r.Source)
-	switch {
-	case r.Err != nil:
-		return t.row("%s  %v", source, r.Err)
-	case len(r.Detections) == 0:
+	if r.Err != nil { // which stands on standard error
+		return nil
+	}
+	source := shorten(Printable(r.Source))
+	if len(r.Detections) == 0 {
 		return t.row("%s  %s", source, "nothing found")
 	}
 	for _, d := range r.Detections {
-		err := t.row("%s  %s  %5.3f  %7.1f  %7.1f  %7.1f  %7.1f", source, text.Pad(d.Class, t.classWidth, ' '),
+		err := t.row("%s  %s  %5.3f  %7.1f  %7.1f  %7.1f  %7.1f", source, text.Pad(Printable(d.Class), t.classWidth, ' '),
 			d.Score, d.Box.X1, d.Box.Y1, d.Box.X2, d.Box.Y2)
 		if err != nil {
 			return err
@@ -56,6 +58,17 @@ func (t *table) row(format string, args ...any) error {
 }
 
 func (t *table) Close() error { t.head(); return nil }
+
+// Printable replaces what a terminal would obey or could not show: file and
+// class names are other people's.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
 
 // shorten pads a path to sourceWidth, cutting its beginning where it is longer.
 func shorten(path string) string {

@@ -49,7 +49,6 @@ a/rather/long/path/to/pictures/日本.png,1,dog,1,1,2,3,4
                                   tomato, "ripe"  0.500      0.0      0.0    640.0    480.0
 …/long/path/to/pictures/日本.png  dog             1.000      1.0      2.0      3.0      4.0
 empty<1>.jpg                      nothing found
-broken.jpg                        broken.jpg: no picture
 `,
 	} {
 		t.Run(format, func(t *testing.T) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +14,16 @@ import (
 // --nosave`. What stands behind "--" stays an argument, and so does "-".
 func reorder(app *cli.App, args []string) ([]string, error) {
 	at := slices.IndexFunc(args[min(1, len(args)):], func(a string) bool { return !strings.HasPrefix(a, "-") }) + 1
+	before := args[min(1, len(args)):]
+	if at > 0 {
+		before = args[1:at]
+	}
+	for _, arg := range before {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if findFlag(slices.Concat(app.Flags, []cli.Flag{cli.HelpFlag, cli.VersionFlag}), name) == nil {
+			return nil, usagef("there is no flag %s here; see trtdet --help", arg)
+		}
+	}
 	if at == 0 {
 		return args, nil
 	}
@@ -63,6 +75,33 @@ func findFlag(flags []cli.Flag, name string) cli.Flag {
 		}
 	}
 	return nil
+}
+
+// badValue is what the flag parser says of a value that does not fit.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^:]+): `)
+
+// wrongValue says what a flag wants instead of the parser's own words.
+func wrongValue(c *cli.Command, err error) error {
+	found := badValue.FindStringSubmatch(err.Error())
+	if found == nil {
+		return err
+	}
+	want := ""
+	switch findFlag(c.Flags, found[2]).(type) {
+	case *cli.IntFlag:
+		want = "a whole number"
+	case *cli.IntSliceFlag:
+		want = "whole numbers apart by commas"
+	case *cli.Float64Flag:
+		want = "a number"
+	case *cli.DurationFlag:
+		want = "a time such as 90s or 1h"
+	case *cli.BoolFlag:
+		want = "no value, or true or false"
+	default:
+		return err
+	}
+	return fmt.Errorf("--%s %s: want %s", found[2], found[1], want)
 }
 
 func takesValue(f cli.Flag) bool {

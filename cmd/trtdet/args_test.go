@@ -23,7 +23,7 @@ func TestReorder(t *testing.T) {
 		{"run m.onnx --nosave -h", "run --help"},
 		{"unknown --flag", "unknown --flag"},
 	} {
-		app := newApp(nil, io.Discard, io.Discard)
+		app := newApp(nil, io.Discard, newConsole(io.Discard))
 		got, err := reorder(app, append([]string{"trtdet"}, strings.Fields(c.in)...))
 		if want := append([]string{"trtdet"}, strings.Fields(c.want)...); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, %v, want %q", c.in, got, err, want)
@@ -34,7 +34,7 @@ func TestReorder(t *testing.T) {
 		"run m.onnx a.jpg --conf 0.3": "--conf-thres",
 		"run m.onnx a.jpg --batch":    "needs a value",
 	} {
-		_, err := reorder(newApp(nil, io.Discard, io.Discard), append([]string{"trtdet"}, strings.Fields(in)...))
+		_, err := reorder(newApp(nil, io.Discard, newConsole(io.Discard)), append([]string{"trtdet"}, strings.Fields(in)...))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want one with %q", in, err, want)
 		}

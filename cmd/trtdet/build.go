@@ -79,7 +79,7 @@ func build(c *cli.Context) error {
 	start := time.Now()
 	var progress *buildProgress
 	if !quiet {
-		progress = startBuildProgress(c.App.ErrWriter)
+		progress = startBuildProgress(c.App.ErrWriter.(*console))
 		o.Progress = progress.update
 	}
 	manifest, err := engine.Build(c.Context, onnxPath, planPath, o)

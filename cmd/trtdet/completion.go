@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/trtdet/trtdet/report"
 )
 
 var shells = []string{"bash", "zsh", "fish"}
@@ -39,38 +42,59 @@ func completionCommand() *cli.Command {
 	}
 }
 
+// flagValues are the words that a flag takes; a flag that is not here takes a
+// file, a folder or a number.
+var flagValues = map[string][]string{
+	"run --format":    report.Formats,
+	"info --format":   {"table", "json"},
+	"--device":        {"auto", "cpu", "cuda:0"},
+	"--tensorrt":      {"auto", "rtx", "10", "11"},
+	"--head":          {"coupled", "decoupled-base", "decoupled", "yolox"},
+	"--letterbox":     {"center", "top-left"},
+	"--channel-order": {"rgb", "bgr"},
+	"--pixel-range":   {"1", "255"},
+}
+
 // bashCompletion lists words instead of asking the program for them: it works
 // while trtdet is not on the PATH yet, and costs nothing at each Tab.
 func bashCompletion(app *cli.App) string {
-	var b strings.Builder
 	var commands []string
+	flags := &strings.Builder{}
 	for _, c := range app.Commands {
 		if !c.Hidden {
 			commands = append(commands, c.Name)
+			fmt.Fprintf(flags, "    %s) flags='%s' ;;\n", c.Name, strings.Join(longFlags(slices.Concat(c.Flags, app.Flags)), " "))
 		}
 	}
-	b.WriteString("_trtdet() {\n")
-	b.WriteString("    local word=${COMP_WORDS[COMP_CWORD]} flags=\n")
-	b.WriteString("    case ${COMP_WORDS[1]} in\n")
-	for _, c := range app.Commands {
-		if c.Hidden {
-			continue
+	values := &strings.Builder{}
+	for _, flag := range slices.Sorted(maps.Keys(flagValues)) {
+		pattern := "'" + flag + "'"
+		if strings.HasPrefix(flag, "--") {
+			pattern = "*' " + flag + "'"
 		}
-		fmt.Fprintf(&b, "    %s) flags='%s' ;;\n", c.Name, strings.Join(longFlags(c.Flags), " "))
+		fmt.Fprintf(values, "    %s) words='%s' ;;\n", pattern, strings.Join(flagValues[flag], " "))
 	}
-	b.WriteString("    esac\n")
-	b.WriteString("    if ((COMP_CWORD == 1)); then\n")
-	fmt.Fprintf(&b, "        COMPREPLY=($(compgen -W '%s --help --version' -- \"$word\"))\n", strings.Join(commands, " "))
-	b.WriteString("    elif [[ ${COMP_WORDS[1]} == completion ]]; then\n")
-	fmt.Fprintf(&b, "        COMPREPLY=($(compgen -W '%s' -- \"$word\"))\n", strings.Join(shells, " "))
-	b.WriteString("    elif [[ $word == -* ]]; then\n")
-	b.WriteString("        COMPREPLY=($(compgen -W \"$flags\" -- \"$word\"))\n")
-	b.WriteString("    else\n")
-	b.WriteString("        COMPREPLY=($(compgen -f -- \"$word\"))\n")
-	b.WriteString("    fi\n")
-	b.WriteString("}\n")
-	b.WriteString("complete -o filenames -F _trtdet trtdet\n")
-	return b.String()
+	return fmt.Sprintf(`_trtdet() {
+    local word=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} before=${COMP_WORDS[COMP_CWORD-1]} flags= words=
+    case $command in
+%s    esac
+    case "$command $before" in
+%s    esac
+    if ((COMP_CWORD == 1)); then
+        words='%s --help --version --verbose'
+    elif [[ $command == completion ]]; then
+        words='%s'
+    elif [[ $word == -* ]]; then
+        words=$flags
+    fi
+    if [[ $words ]]; then
+        COMPREPLY=($(compgen -W "$words" -- "$word"))
+    else
+        COMPREPLY=($(compgen -f -- "$word"))
+    fi
+}
+complete -o filenames -F _trtdet trtdet
+`, flags, values, strings.Join(commands, " "), strings.Join(shells, " "))
 }
 
 func longFlags(flags []cli.Flag) []string {

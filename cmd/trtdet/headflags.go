@@ -24,8 +24,6 @@ func headFlags() []cli.Flag {
 			Usage: "`KIND`, LAYOUT or KIND,LAYOUT: coupled, decoupled-base, decoupled, yolox; fused, split, 5d, rows, rows-grid, columns"},
 		&cli.StringFlag{Category: categoryHead, Name: "anchors", DefaultText: "read from the model",
 			Usage: "`W,H,...` in pixels, levels apart by colons: 10,13,16,30,33,23:30,61,62,45,59,119"},
-		&cli.IntSliceFlag{Category: categoryHead, Name: "strides", DefaultText: "read from the model",
-			Usage: "`S,...` in pixels, one per level: 8,16,32"},
 		&cli.StringFlag{Category: categoryHead, Name: "letterbox", DefaultText: "the head's own",
 			Usage: "`WHERE` the picture lies in the input: center or top-left"},
 		&cli.StringFlag{Category: categoryHead, Name: "channel-order", DefaultText: "the head's own",
@@ -48,7 +46,7 @@ func thresholdFlags() []cli.Flag {
 // hints reads headFlags and, where the command has them, thresholdFlags.
 func hints(c *cli.Context) (model.Hints, error) {
 	h := model.Hints{
-		Cfg: c.String("cfg"), Data: c.String("data"), Head: c.String("head"), Strides: c.IntSlice("strides"),
+		Cfg: c.String("cfg"), Data: c.String("data"), Head: c.String("head"),
 		Letterbox: c.String("letterbox"), ChannelOrder: c.String("channel-order"), PixelRange: float32(c.Float64("pixel-range")),
 	}
 	for flag, known := range map[string][]string{"letterbox": {"", "center", "top-left"}, "channel-order": {"", "rgb", "bgr"}} {

@@ -6,14 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 )
 
 // lineHandler writes log records the way a command speaks: one plain line,
 // "trtdet: warning: text (key value, key value)".
 type lineHandler struct {
-	mu    sync.Mutex
-	w     io.Writer
+	w     io.Writer // takes lines from any goroutine
 	level slog.Level
 }
 
@@ -31,8 +29,6 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	if len(details) > 0 {
 		line += " (" + strings.Join(details, ", ") + ")"
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	_, err := fmt.Fprintln(h.w, line)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/trtdet/trtdet/report"
 )
 
 // Exit statuses.
@@ -40,8 +43,8 @@ func main() {
 
 // run is the whole program but for the process around it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	out := &checkedWriter{w: stdout}
-	app := newApp(stdin, out, stderr)
+	out, console := &checkedWriter{w: stdout}, newConsole(stderr)
+	app := newApp(stdin, out, console)
 	args, err := reorder(app, args)
 	if err == nil {
 		err = app.RunContext(ctx, args)
@@ -52,18 +55,31 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if ctx.Err() != nil && err != nil {
 		err = errors.New("interrupted")
 	}
-	var usage usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.Is(err, errReported):
-		return exitFailed
-	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "trtdet: %v\n", err)
+	}
+	if !errors.Is(err, errReported) {
+		fmt.Fprintln(console, "trtdet: "+errorText(err))
+	}
+	if usage := (usageError{}); errors.As(err, &usage) {
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "trtdet: %v\n", err)
 	return exitFailed
+}
+
+// errorText is an error as a person reads it: a file that cannot be opened is
+// "FILE: no such file or directory", whichever call found that out, and
+// nothing in it commands the terminal.
+func errorText(err error) string {
+	text := err.Error()
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		text = strings.Replace(text, path.Error(), path.Path+": "+path.Err.Error(), 1)
+	}
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = report.Printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // checkedWriter remembers that a write failed, for those who print and do not
@@ -81,7 +97,7 @@ func (c *checkedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
+func newApp(stdin io.Reader, stdout io.Writer, stderr *console) *cli.App {
 	app := &cli.App{
 		Name:  "trtdet",
 		Usage: "YOLOv5 detectors with decoupled heads, from ONNX to TensorRT, served from Go",
@@ -120,7 +136,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	for _, c := range app.Commands {
 		c.HideHelpCommand = true // a picture may be called help
 		c.OnUsageError = func(c *cli.Context, err error, _ bool) error {
-			return usagef("%s: %w; see trtdet %[1]s --help", c.Command.Name, err)
+			return usagef("%s: %w; see trtdet %[1]s --help", c.Command.Name, wrongValue(c.Command, err))
 		}
 	}
 	cli.VersionPrinter = func(c *cli.Context) { printVersion(c.App.Writer) }

@@ -3,30 +3,22 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/schollz/progressbar/v3"
 
 	"github.com/trtdet/trtdet/trt"
 )
 
-// isTerminal reports whether a person is looking at what is written to w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// buildProgress shows a build's phase and time: one line that is written over
-// on a terminal, a line per phase elsewhere, the first time it comes. No
-// percentage: most of a build is a single step of TensorRT's.
+// buildProgress shows a build's phase and time: the status line on a terminal,
+// a line per phase elsewhere, the first time it comes. No percentage: most of a
+// build is a single step of TensorRT's.
 type buildProgress struct {
-	w        io.Writer
-	terminal bool
-	start    time.Time
-	stop     chan struct{}
-	stopped  sync.WaitGroup
+	console *console
+	start   time.Time
+	stop    chan struct{}
+	stopped sync.WaitGroup
 
 	mu    sync.Mutex
 	phase string
@@ -34,10 +26,9 @@ type buildProgress struct {
 	seen  map[string]bool
 }
 
-func startBuildProgress(w io.Writer) *buildProgress {
-	p := &buildProgress{w: w, terminal: isTerminal(w), start: time.Now(), stop: make(chan struct{}),
-		phase: "reading the model", seen: map[string]bool{}}
-	if p.terminal {
+func startBuildProgress(c *console) *buildProgress {
+	p := &buildProgress{console: c, start: time.Now(), stop: make(chan struct{}), phase: "reading the model", seen: map[string]bool{}}
+	if c.terminal {
 		p.stopped.Go(p.redraw)
 	}
 	return p
@@ -52,10 +43,14 @@ func (p *buildProgress) update(step trt.Progress) {
 		p.steps = fmt.Sprintf(" %d/%d", step.Step, step.Steps)
 	}
 	p.phase = step.Phase
-	if !p.terminal && !p.seen[p.phase] {
+	if !p.console.terminal && !p.seen[p.phase] {
 		p.seen[p.phase] = true
-		fmt.Fprintf(p.w, "%8s  %s\n", seconds(time.Since(p.start).Seconds()), p.phase)
+		fmt.Fprintln(p.console, p.line())
 	}
+}
+
+func (p *buildProgress) line() string {
+	return fmt.Sprintf("%8s  %s", seconds(time.Since(p.start).Seconds()), p.phase)
 }
 
 func (p *buildProgress) redraw() {
@@ -63,19 +58,46 @@ func (p *buildProgress) redraw() {
 	defer ticker.Stop()
 	for {
 		p.mu.Lock()
-		fmt.Fprintf(p.w, "\r\x1b[K%8s  %s%s", seconds(time.Since(p.start).Seconds()), p.phase, p.steps)
+		status := p.line() + p.steps
 		p.mu.Unlock()
+		p.console.show(status)
 		select {
 		case <-ticker.C:
 		case <-p.stop:
-			fmt.Fprint(p.w, "\r\x1b[K")
+			p.console.show("")
 			return
 		}
 	}
 }
 
-// finish clears the line.
+// finish takes the status line away.
 func (p *buildProgress) finish() {
 	close(p.stop)
 	p.stopped.Wait()
 }
+
+// runProgress shows how many pictures of a run are done, as a bar in the
+// status line.
+type runProgress struct {
+	console *console
+	bar     *progressbar.ProgressBar
+}
+
+// startRunProgress expects total pictures, -1 where nobody knows.
+func startRunProgress(c *console, total int) runProgress {
+	return runProgress{c, progressbar.NewOptions(total, progressbar.OptionSetWriter(io.Discard),
+		progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("pictures"), progressbar.OptionSetWidth(min(40, c.width()/4)),
+		// drawn by step alone
+		progressbar.OptionSetSpinnerChangeInterval(0))}
+}
+
+// step draws the bar one picture on.
+func (p runProgress) step() {
+	if p.console.terminal {
+		p.bar.Add(1) //nolint:errcheck // a bar that cannot be drawn is no loss
+		p.console.show(p.bar.String())
+	}
+}
+
+func (p runProgress) finish() { p.console.show("") }

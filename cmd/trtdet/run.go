@@ -2,12 +2,13 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync/atomic"
 	"unicode/utf8"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v2"
 
 	"github.com/trtdet/trtdet/engine"
@@ -19,6 +20,8 @@ import (
 const (
 	categoryRun    = "The run"
 	categoryOutput = "What comes out"
+	// maxBatch is the most pictures at once: a few batches are held in memory.
+	maxBatch = 1024
 )
 
 func runCommand() *cli.Command {
@@ -69,6 +72,9 @@ func runPictures(c *cli.Context) error {
 	if !slices.Contains(report.Formats, c.String("format")) {
 		return usagef("--format %s: want table, jsonl, coco or csv", c.String("format"))
 	}
+	if name := c.String("name"); !filepath.IsLocal(name) {
+		return usagef("--name %s: want a name inside the project; --project names another place", name)
+	}
 	if c.Bool("save-conf") && !c.Bool("save-txt") {
 		return usagef("--save-conf adds scores to label files: say --save-txt too")
 	}
@@ -85,9 +91,9 @@ func runOptions(c *cli.Context) (*engine.Options, error) {
 		Batch: c.Int("batch"), MaxDet: c.Int("max-det"), Classes: c.IntSlice("classes"),
 		AgnosticNMS: c.Bool("agnostic-nms"), Threads: c.Int("threads"),
 	}
-	for _, flag := range []string{"batch", "max-det"} {
-		if c.Int(flag) < 1 {
-			return nil, usagef("--%s %d: want 1 or more", flag, c.Int(flag))
+	for flag, most := range map[string]int{"batch": maxBatch, "max-det": math.MaxInt32} {
+		if n := c.Int(flag); n < 1 || n > most {
+			return nil, usagef("--%s %d: want 1 to %d", flag, n, most)
 		}
 	}
 	if n := c.Int("line-thickness"); c.IsSet("line-thickness") && (n < 1 || n > 1000) {
@@ -120,7 +126,12 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Opt
 	if err != nil {
 		return err
 	}
-	bar := startBar(c, sources)
+	screen := c.App.ErrWriter.(*console)
+	total := -1
+	if screen.terminal {
+		total = countSources(sources)
+	}
+	progress := startRunProgress(screen, total)
 	var pictures, failed, found int
 	var nonFinite atomic.Int64
 	err = pipeline.Run(c.Context, d, pipeline.Sources(sources, c.App.Reader), pipeline.Options{
@@ -135,7 +146,12 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Opt
 		},
 		Emit: func(item *pipeline.Item) error {
 			var err error
-			bar.step(func() { err = emit(c, writer, item) })
+			screen.above(func() { err = emit(writer, item) })
+			// an error of its own goes to standard error too, but for jsonl, which has a place for it
+			if item.Err != nil && c.String("format") != "jsonl" {
+				fmt.Fprintln(screen, "trtdet: "+errorText(item.Err))
+			}
+			progress.step()
 			pictures++
 			found += len(item.Result.Detections)
 			if item.Err != nil {
@@ -144,7 +160,8 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Opt
 			return err
 		},
 	})
-	bar.finish()
+	progress.finish()
+	saved := folder != nil && folder.Close()
 	if closeErr := writer.Close(); err == nil {
 		err = closeErr
 	}
@@ -156,26 +173,21 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Opt
 	}
 	if c.String("format") == "table" {
 		fmt.Fprintf(c.App.Writer, "\n%s in %s", count(found, "object"), count(pictures-failed, "picture"))
-		if folder != nil {
+		if saved {
 			fmt.Fprintf(c.App.Writer, ", saved to %s", folder.Path())
 		}
 		fmt.Fprintln(c.App.Writer)
-	} else if folder != nil {
+	} else if saved {
 		fmt.Fprintf(c.App.ErrWriter, "saved to %s\n", folder.Path())
 	}
 	if failed > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "trtdet: %s could not be read or saved\n", count(failed, "picture"))
+		fmt.Fprintf(c.App.ErrWriter, "trtdet: %s could not be read or saved\n", count(failed, "source"))
 		return errReported
 	}
 	return nil
 }
 
-// emit writes an item's record; an error of its own goes to standard error as
-// well where the format has no place for it.
-func emit(c *cli.Context, w report.Writer, item *pipeline.Item) error {
-	if item.Err != nil && (c.String("format") == "coco" || c.String("format") == "csv") {
-		fmt.Fprintf(c.App.ErrWriter, "trtdet: %v\n", item.Err)
-	}
+func emit(w report.Writer, item *pipeline.Item) error {
 	return w.Write(&report.Record{
 		Source: item.Source, Name: item.Name, Width: item.Width, Height: item.Height, Detections: item.Result.Detections, Err: item.Err,
 	})
@@ -208,43 +220,15 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// runBar is the progress of a run on a terminal; elsewhere it does nothing.
-type runBar struct{ bar *progressbar.ProgressBar }
-
-func startBar(c *cli.Context, sources []string) runBar {
-	if !isTerminal(c.App.ErrWriter) {
-		return runBar{}
+// countSources is how many pictures the sources name, -1 with a list on
+// standard input, whose end nobody knows.
+func countSources(sources []string) int {
+	if slices.Contains(sources, "-") {
+		return -1
 	}
-	total := -1 // a list on standard input has no known end
-	if !slices.Contains(sources, "-") {
-		total = 0
-		for range pipeline.Sources(sources, nil) {
-			total++
-		}
+	total := 0
+	for range pipeline.Sources(sources, nil) {
+		total++
 	}
-	if total == 1 {
-		return runBar{}
-	}
-	return runBar{progressbar.NewOptions(total, progressbar.OptionSetWriter(c.App.ErrWriter),
-		progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("pictures"), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth(),
-		// drawn by step alone, never beside what is being printed
-		progressbar.OptionSetSpinnerChangeInterval(0))}
-}
-
-// step clears the bar, lets write print, and draws the bar one picture on.
-func (b runBar) step(write func()) {
-	if b.bar == nil {
-		write()
-		return
-	}
-	b.bar.Clear() //nolint:errcheck // a bar that cannot be drawn is no loss
-	write()
-	b.bar.Add(1) //nolint:errcheck // see above
-}
-
-func (b runBar) finish() {
-	if b.bar != nil {
-		b.bar.Finish() //nolint:errcheck // see above
-	}
+	return total
 }

@@ -14,6 +14,7 @@ func TestWrongUsage(t *testing.T) {
 		args  string
 		words []string
 	}{
+		{"--foo", []string{"no flag --foo", "trtdet --help"}},
 		{"frobnicate", []string{`no command "frobnicate"`, "trtdet --help"}},
 		{"bulid m.onnx", []string{"build"}},
 		{"build", []string{"MODEL.onnx"}},
@@ -27,7 +28,7 @@ func TestWrongUsage(t *testing.T) {
 		{"build m.onnx --target sm_1x", []string{"--target", "sm_1x"}},
 		{"build m.onnx --workspace lots", []string{"--workspace lots", "512MiB"}},
 		{"build m.onnx --opt-level 9", []string{"--opt-level 9", "0 to 5"}},
-		{"build m.onnx --timeout soon", []string{"timeout"}},
+		{"build m.onnx --timeout soon", []string{"--timeout soon", "90s"}},
 		{"build m.onnx --anchors 1,2,3", []string{"--anchors", "W,H"}},
 		{"build m.onnx --conf-thres 2", []string{"--conf-thres 2", "0 to 1"}},
 		{"build m.onnx --letterbox middle", []string{"--letterbox middle", "center"}},
@@ -38,9 +39,13 @@ func TestWrongUsage(t *testing.T) {
 		{"run m.onnx a.jpg --device gpu", []string{"--device", "gpu", "cuda:0"}},
 		{"run m.onnx a.jpg --conf 0.5", []string{"--conf", "--conf-thres"}},
 		{"run m.onnx a.jpg --iou-thres nan", []string{"--iou-thres", "0 to 1"}},
-		{"run m.onnx a.jpg --classes a", []string{"classes"}},
+		{"run m.onnx a.jpg --classes dog", []string{"--classes dog", "whole numbers"}},
+		{"run m.onnx a.jpg --conf-thres high", []string{"--conf-thres high", "a number"}},
+		{"run m.onnx a.jpg --nosave=maybe", []string{"--nosave maybe", "true or false"}},
+		{"run m.onnx a.jpg --name ../x", []string{"--name ../x", "--project"}},
 		{"run m.onnx a.jpg --max-det 0", []string{"--max-det 0"}},
 		{"run m.onnx a.jpg --batch -1", []string{"--batch -1"}},
+		{"run m.onnx a.jpg --batch 1000000", []string{"--batch 1000000", "1024"}},
 		{"run m.onnx a.jpg --threads 0", []string{"--threads 0"}},
 		{"run m.onnx a.jpg --threads 100000", []string{"--threads 100000", "want 1 to"}},
 		{"run m.onnx a.jpg --format xml", []string{"--format xml", "jsonl"}},
@@ -64,6 +69,7 @@ func TestFailures(t *testing.T) {
 	write("empty.onnx", "")
 	write("text.onnx", "this is no model, it is a text that someone gave the wrong name")
 	write("lonely.engine", "no manifest beside it")
+	write("weights.onnx", "PK\x03\x04archive/data.pkl")
 	for _, c := range []struct {
 		args  string
 		words []string
@@ -71,9 +77,10 @@ func TestFailures(t *testing.T) {
 		{"build missing.onnx", []string{"missing.onnx", "no such file"}},
 		{"build empty.onnx", []string{"empty.onnx"}},
 		{"build text.onnx", []string{"text.onnx"}},
+		{"build weights.onnx", []string{"weights.onnx", "PyTorch", "export"}},
 		{"build . -o out.engine", []string{"."}},
-		{"build text.onnx -o nowhere/out.engine", []string{"nowhere/", "no such file"}},
-		{"info missing.onnx", []string{"missing.onnx", "no such file"}},
+		{"build text.onnx -o nowhere/out.engine", []string{"nowhere", "there is no such folder"}},
+		{"info missing.onnx", []string{"trtdet: missing.onnx: no such file"}},
 		{"info text.onnx", []string{"text.onnx"}},
 		{"info missing.engine", []string{"missing.engine", "no such file"}},
 		{"info lonely.engine", []string{"lonely.engine", "manifest", "trtdet build"}},
@@ -84,7 +91,7 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(c.args, func(t *testing.T) { fails(t, dir, 1, c.words, strings.Fields(c.args)...) })
 	}
-	if left := names(t, dir); len(left) != 3 {
+	if left := names(t, dir); len(left) != 4 {
 		t.Errorf("failed commands left files: %q", left)
 	}
 }
