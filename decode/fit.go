@@ -14,14 +14,6 @@ func (b Box) Width() float32 { return b.X2 - b.X1 }
 // Height returns Y2 - Y1.
 func (b Box) Height() float32 { return b.Y2 - b.Y1 }
 
-// Area returns the box's area; 0 where it has none.
-func (b Box) Area() float32 {
-	if b.X2 <= b.X1 || b.Y2 <= b.Y1 {
-		return 0
-	}
-	return (b.X2 - b.X1) * (b.Y2 - b.Y1)
-}
-
 // Fit is where one picture lies in the network's input: the geometry of the
 // letterbox. Sides are in pixels.
 type Fit struct {
@@ -76,17 +68,6 @@ func (f Fit) ToPicture(b Box) Box {
 		Y1: unfit(b.Y1, f.PadY, f.Gain, h),
 		X2: unfit(b.X2, f.PadX, f.Gain, w),
 		Y2: unfit(b.Y2, f.PadY, f.Gain, h),
-	}
-}
-
-// ToInput takes a box from pixels of the picture to pixels of the input; it
-// is ToPicture's inverse but for the clip.
-func (f Fit) ToInput(b Box) Box {
-	return Box{
-		X1: float32(float64(b.X1)*f.Gain + f.PadX),
-		Y1: float32(float64(b.Y1)*f.Gain + f.PadY),
-		X2: float32(float64(b.X2)*f.Gain + f.PadX),
-		Y2: float32(float64(b.Y2)*f.Gain + f.PadY),
 	}
 }
 

@@ -105,10 +105,11 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	if job.Config.Profiles, err = profiles(n, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", onnxPath, err)
 	}
-	if job.ONNX, err = writeEdited(n); err != nil {
+	edited, err := writeEdited(n)
+	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(job.ONNX)
+	defer edited.Close()
 	cache, err := openCache(job, o.TimingCache)
 	if err != nil {
 		return nil, err
@@ -123,7 +124,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 			fmt.Errorf("it took longer than %s (--timeout): %w", o.Timeout, context.DeadlineExceeded))
 		defer cancel()
 	}
-	outcome, err := o.runJob(ctx, job)
+	outcome, err := o.runJob(ctx, job, edited)
 	if errors.Is(err, trt.ErrUnsupported) && len(o.Targets) > 0 {
 		err = fmt.Errorf("%w; --target takes %s", err, targetNames(trt.RTXTargets()))
 	}
@@ -188,15 +189,15 @@ func (o *BuildOptions) log() *slog.Logger {
 	return o.Log
 }
 
-func (o *BuildOptions) runJob(ctx context.Context, job *buildJob) (*buildOutcome, error) {
+func (o *BuildOptions) runJob(ctx context.Context, job *buildJob, edited *os.File) (*buildOutcome, error) {
 	progress := o.Progress
 	if progress == nil {
 		progress = func(trt.Progress) {}
 	}
 	if o.InProcess {
-		return job.run(ctx, o.log(), progress)
+		return job.run(ctx, edited.Fd(), o.log(), progress)
 	}
-	return job.runInChild(ctx, o.Child, o.log(), progress)
+	return job.runInChild(ctx, o.Child, edited, o.log(), progress)
 }
 
 // prepare reads the model and makes it the network that TensorRT is to see.
@@ -276,26 +277,26 @@ func profiles(n *model.Network, o *BuildOptions) ([]trt.Profile, error) {
 	}}}, nil
 }
 
-// writeEdited writes the network to a temporary file, because TensorRT wants
-// a path.
-func writeEdited(n *model.Network) (string, error) {
+// writeEdited writes the network to a temporary file, because TensorRT reads
+// files. The file has no name any more, so that nothing is left of it however
+// the build ends.
+func writeEdited(n *model.Network) (*os.File, error) {
 	data, err := n.Marshal()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	f, err := os.CreateTemp("", "trtdet-*.onnx")
+	if err == nil {
+		err = os.Remove(f.Name())
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
 	if err != nil {
-		return "", fmt.Errorf("writing the edited network: %w", err)
+		f.Close()
+		return nil, fmt.Errorf("writing the edited network: %w", err)
 	}
-	_, err = f.Write(data)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return "", fmt.Errorf("writing the edited network: %w", err)
-	}
-	return f.Name(), nil
+	return f, nil
 }
 
 // openCache prepares the timing cache's file, if one is asked for.
@@ -362,9 +363,7 @@ func newManifest(n *model.Network, job *buildJob, outcome *buildOutcome) (*model
 		if err != nil {
 			return nil, fmt.Errorf("reading the plan back: %w", err)
 		}
-		for _, c := range header.ComputeCapabilities {
-			m.ComputeCapabilities = append(m.ComputeCapabilities, c.String())
-		}
+		m.ComputeCapabilities = capabilityNames(header)
 	}
 	return m, nil
 }

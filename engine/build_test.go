@@ -27,6 +27,19 @@ func TestBuildInProcess(t *testing.T) {
 	if again.Plan != m.Plan || again.Plan.Bytes == 0 {
 		t.Errorf("plan %+v, read back %+v", m.Plan, again.Plan)
 	}
+	for name, change := range map[string]func(m *model.Manifest){
+		"version": func(m *model.Manifest) { m.TensorRT.Version = "1.2.3.4" },
+		"targets": func(m *model.Manifest) { m.ComputeCapabilities = []string{"9.0"} },
+	} {
+		other := *again
+		change(&other)
+		if err := other.Write(ManifestPath(plan)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadPlanManifest(plan); !errors.Is(err, ErrDamaged) {
+			t.Errorf("a manifest with another %s: %v", name, err)
+		}
+	}
 	if _, err := Build(t.Context(), carried, plan, &BuildOptions{InProcess: true}); !errors.Is(err, ErrExists) {
 		t.Errorf("building over an engine: %v", err)
 	}
@@ -41,6 +54,7 @@ func TestBuildNeedsAChild(t *testing.T) {
 // A child that cannot be started leaves nothing behind.
 func TestBuildCleansUp(t *testing.T) {
 	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
 	_, err := Build(t.Context(), carried, filepath.Join(dir, "m.engine"), &BuildOptions{Child: []string{"/nowhere/trtdet"}})
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want %v", err, os.ErrNotExist)

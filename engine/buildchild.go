@@ -17,10 +17,13 @@ import (
 
 // A build runs in a child process, because a hostile or merely unlucky ONNX
 // file crashes TensorRT's parser, runs it for ever, or deadlocks it for lack of
-// memory. The child reads one buildJob from standard input, writes buildEvents
-// to eventsFD, one JSON object a line, and goes away when standard input ends:
-// that is how it notices that its parent has died.
-const eventsFD = 3
+// memory. The child reads one buildJob from standard input and the network from
+// onnxFD, writes buildEvents to eventsFD, one JSON object a line, and goes away
+// when standard input ends: that is how it notices that its parent has died.
+const (
+	eventsFD = 3
+	onnxFD   = 4
+)
 
 // buildEvent is one line of the child's report. Exactly one field is set; Done
 // or Failed is the last.
@@ -68,6 +71,7 @@ func (f *buildFailure) Unwrap() error { return failureKinds[f.Kind] }
 // what it returns.
 func BuildChild() int {
 	syscall.CloseOnExec(eventsFD) // what this process starts must not keep the pipe open
+	syscall.CloseOnExec(onnxFD)
 	events := os.NewFile(eventsFD, "events")
 	in := bufio.NewReader(os.Stdin)
 	line, err := in.ReadBytes('\n')
@@ -90,7 +94,7 @@ func BuildChild() int {
 		defer mu.Unlock()
 		encoder.Encode(e) //nolint:errcheck // a parent that no longer reads is about to kill us
 	}
-	outcome, err := job.run(context.Background(), slog.New(eventHandler{send}), func(p trt.Progress) {
+	outcome, err := job.run(context.Background(), onnxFD, slog.New(eventHandler{send}), func(p trt.Progress) {
 		send(buildEvent{Progress: &p})
 	})
 	if err != nil {

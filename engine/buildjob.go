@@ -13,7 +13,6 @@ import (
 // buildJob is the part of a build that TensorRT does: files in, files out. It
 // travels to the child process as JSON.
 type buildJob struct {
-	ONNX string `json:"onnx"`
 	Plan string `json:"plan"`
 	// TimingCache is read if it exists; the new one goes to TimingCacheOut.
 	TimingCache    string          `json:"timing_cache,omitempty"`
@@ -35,8 +34,9 @@ type buildOutcome struct {
 	Ignored []string `json:"ignored,omitempty"`
 }
 
-// run does the job in this process.
-func (j *buildJob) run(ctx context.Context, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+// run does the job in this process. onnx is the network's file, open for
+// reading; it may have no name.
+func (j *buildJob) run(ctx context.Context, onnx uintptr, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
 	library, err := trt.Load(j.Flavor, j.Library)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (j *buildJob) run(ctx context.Context, log *slog.Logger, progress func(trt.
 		return nil, err
 	}
 	defer builder.Close()
-	network, err := builder.ParseONNX(j.ONNX)
+	network, err := builder.ParseONNX(fmt.Sprintf("/proc/self/fd/%d", onnx))
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ var ErrBuildCrashed = errors.New("TensorRT did not survive this model")
 const stall = 60 * time.Second
 
 // runInChild does the job in a process of its own. A cancelled ctx kills it.
-func (j *buildJob) runInChild(ctx context.Context, command []string, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+func (j *buildJob) runInChild(ctx context.Context, command []string, onnx *os.File, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
 	job, err := json.Marshal(j)
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (j *buildJob) runInChild(ctx context.Context, command []string, log *slog.L
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	child := exec.CommandContext(ctx, command[0], command[1:]...)
-	child.ExtraFiles = []*os.File{writer} // becomes eventsFD
+	child.ExtraFiles = []*os.File{writer, onnx} // become eventsFD and onnxFD
 	// a group of its own: Ctrl+C on the terminal reaches the parent alone
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	said := &tail{limit: 4 << 10}

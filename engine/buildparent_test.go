@@ -14,7 +14,7 @@ import (
 
 // child runs a job with a shell script in the child's place.
 func child(ctx context.Context, script string, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
-	return (&buildJob{}).runInChild(ctx, []string{"sh", "-c", script}, log, progress)
+	return (&buildJob{}).runInChild(ctx, []string{"sh", "-c", script}, nil, log, progress)
 }
 
 func TestChildReports(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/trtdet/trtdet/model"
@@ -46,11 +47,39 @@ func ReadPlanManifest(planPath string) (*model.Manifest, error) {
 		return nil, fmt.Errorf("%s: %w: its SHA-256 differs; build it again: %s", planPath, ErrDamaged, rebuild(planPath))
 	}
 	if trt.Flavor(m.TensorRT.Flavor) == trt.RTX {
-		if _, err := readPlanHeader(planPath); err != nil {
+		if err := checkPlanHeader(planPath, m); err != nil {
 			return nil, fmt.Errorf("%s: %w: %w; build it again: %s", planPath, ErrDamaged, err, rebuild(planPath))
 		}
 	}
 	return m, nil
+}
+
+// checkPlanHeader holds what a TensorRT-RTX plan says of itself against its
+// manifest.
+func checkPlanHeader(path string, m *model.Manifest) error {
+	h, err := readPlanHeader(path)
+	if err != nil {
+		return err
+	}
+	if h.Size != uint64(m.Plan.Bytes) {
+		return fmt.Errorf("its header says %d bytes, the manifest %d", h.Size, m.Plan.Bytes)
+	}
+	if h.Version != m.TensorRT.Version {
+		return fmt.Errorf("its header says TensorRT-RTX %s, the manifest %s", h.Version, m.TensorRT.Version)
+	}
+	if runs := capabilityNames(h); !slices.Equal(runs, m.ComputeCapabilities) {
+		return fmt.Errorf("its header says compute capabilities %v, the manifest %v", runs, m.ComputeCapabilities)
+	}
+	return nil
+}
+
+// capabilityNames lists the GPUs that a plan is for, "8.0".
+func capabilityNames(h *trt.PlanHeader) []string {
+	names := make([]string, len(h.ComputeCapabilities))
+	for i, c := range h.ComputeCapabilities {
+		names[i] = c.String()
+	}
+	return names
 }
 
 // readPlanHeader reads the header of a TensorRT-RTX plan, and no more of it.

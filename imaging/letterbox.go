@@ -41,19 +41,6 @@ func Letterbox(dst []float32, p *Picture, fit decode.Fit, pre decode.Preprocess)
 	})
 }
 
-// LetterboxBytes writes the letterbox as YOLOv5's own function returns it:
-// dst is (H, W, 3), 8-bit RGB. It panics as Letterbox does.
-func LetterboxBytes(dst []byte, p *Picture, fit decode.Fit) {
-	checkLetterbox(len(dst), p, fit)
-	s := resizers.Get().(*resizer)
-	defer resizers.Put(s)
-	fill(dst, decode.Pad)
-	s.resize(p, fit.ResizedW, fit.ResizedH, func(y int, a, b []uint64, wa, wb uint64) {
-		at := 3 * ((fit.Top+y)*fit.InputW + fit.Left)
-		blendBytes(dst[at:][:3*fit.ResizedW], a, b, wa, wb)
-	})
-}
-
 func checkLetterbox(n int, p *Picture, fit decode.Fit) {
 	if n != 3*fit.InputW*fit.InputH {
 		panic(fmt.Sprintf("imaging: letterbox of %dx%d into %d values", fit.InputW, fit.InputH, n))

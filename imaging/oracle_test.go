@@ -34,8 +34,7 @@ func TestLetterboxAgainstCV2(t *testing.T) {
 			continue
 		}
 		p := &Picture{Width: c.Size[0], Height: c.Size[1], Pix: blobs.Bytes(c.Pixels)}
-		got, want := make([]byte, 3*fit.InputW*fit.InputH), blobs.Bytes(c.Want)
-		LetterboxBytes(got, p, fit)
+		got, want := interleaved(p, fit), blobs.Bytes(c.Want)
 		differ, greatest := 0, 0
 		for i := 0; i < len(got); i += 3 {
 			d := 0
@@ -60,7 +59,19 @@ func TestLetterboxAgainstCV2(t *testing.T) {
 	t.Logf("cv2 %s: %d of %d pictures equal to the bit, at most %.3f %% of the pixels differ", cases.CV2, exact, len(cases.Letterbox), 100*worst)
 }
 
-// checkPlanes holds the float planes to the bytes.
+// interleaved is the letterbox as YOLOv5's own function returns it: (H, W, 3),
+// 8-bit RGB.
+func interleaved(p *Picture, fit decode.Fit) []byte {
+	plane := fit.InputW * fit.InputH
+	planes, pixels := make([]float32, 3*plane), make([]byte, 3*plane)
+	Letterbox(planes, p, fit, decode.Preprocess{ChannelOrder: decode.RGB, PixelRange: 255})
+	for i := range planes {
+		pixels[i%plane*3+i/plane] = byte(planes[i])
+	}
+	return pixels
+}
+
+// checkPlanes holds the planes of YOLOv5 and YOLOX to the bytes.
 func checkPlanes(t *testing.T, p *Picture, fit decode.Fit, laid []byte) {
 	t.Helper()
 	plane := fit.InputW * fit.InputH

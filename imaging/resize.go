@@ -177,23 +177,3 @@ func blendPlanes(r, g, b []float32, upper, lower []uint64, wa, wb uint64, levels
 		b[i] = levels[uint8(redBlue>>blue)]
 	}
 }
-
-// blendBytes blends two rows along y into RGB pixels.
-func blendBytes(dst []byte, upper, lower []uint64, wa, wb uint64) {
-	lower = lower[:len(upper)]
-	if wb == 0 {
-		for i, p := range upper {
-			p = whole(p)
-			d := dst[3*i:][:3]
-			d[0], d[1], d[2] = uint8(p), uint8(p>>green), uint8(p>>blue)
-		}
-		return
-	}
-	for i, p := range upper {
-		redBlue, greenOnly := blend(p, lower[i], wa, wb)
-		d := dst[3*i:][:3]
-		d[0] = uint8(redBlue)
-		d[1] = uint8(greenOnly)
-		d[2] = uint8(redBlue >> blue)
-	}
-}

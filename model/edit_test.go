@@ -161,6 +161,21 @@ func TestHalfRefusesWeightsBeyondIt(t *testing.T) {
 	}
 }
 
+// A branch of an If that reads the input reads its half copy once FloatIO has
+// put a Cast behind it.
+func TestFloatIOReachesSubgraphs(t *testing.T) {
+	branch := &onnx.Graph{
+		Nodes:   []*onnx.Node{{OpType: "Relu", Inputs: []string{"images"}, Outputs: []string{"x"}}},
+		Outputs: []*onnx.ValueInfo{{Name: "images"}},
+	}
+	g := &onnx.Graph{Nodes: []*onnx.Node{{OpType: "If", Inputs: []string{"c"}, Outputs: []string{"y"},
+		Attributes: []*onnx.Attribute{{Name: "then_branch", Type: onnx.AttrGraph, Graph: branch}}}}}
+	rename(g, "images", "images_half")
+	if branch.Nodes[0].Inputs[0] != "images_half" || branch.Outputs[0].Name != "images_half" {
+		t.Errorf("the branch reads %q and gives out %q", branch.Nodes[0].Inputs[0], branch.Outputs[0].Name)
+	}
+}
+
 func marshalled(t *testing.T, n *Network) []byte {
 	t.Helper()
 	b, err := n.Marshal()

@@ -29,7 +29,8 @@ func (n *Network) castOutput(name string) {
 	n.model.Graph.Nodes = append(n.model.Graph.Nodes, castNode(half, name, onnx.Float32))
 }
 
-// rename gives a tensor another name wherever a node reads or writes it.
+// rename gives a tensor another name wherever a node reads or writes it, also
+// in the subgraphs that take it from outside.
 func rename(g *onnx.Graph, from, to string) {
 	for _, node := range g.Nodes {
 		for i := range node.Inputs {
@@ -40,6 +41,16 @@ func rename(g *onnx.Graph, from, to string) {
 		for i := range node.Outputs {
 			if node.Outputs[i] == from {
 				node.Outputs[i] = to
+			}
+		}
+		for _, a := range node.Attributes {
+			for _, sub := range a.Subgraphs() {
+				rename(sub, from, to)
+				for _, o := range sub.Outputs {
+					if o.Name == from {
+						o.Name = to
+					}
+				}
 			}
 		}
 	}

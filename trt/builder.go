@@ -136,8 +136,6 @@ func (b *Builder) Build(ctx context.Context, n *Network, c BuildConfig, progress
 	if b.c == nil {
 		return nil, errClosed("build", "builder")
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.c == nil {
 		return nil, errClosed("build", "network")
 	}

@@ -6,6 +6,8 @@ import "C"
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"unsafe"
@@ -41,7 +43,7 @@ func Load(f Flavor, explicit string) (*Library, error) {
 		}
 	}
 	var passed []string
-	for _, found := range candidates(f, Search(explicit)) {
+	for found := range candidates(f, explicit) {
 		if found.Err == nil {
 			library, err := open(found)
 			if err == nil {
@@ -54,38 +56,54 @@ func Load(f Flavor, explicit string) (*Library, error) {
 	return nil, &Error{Op: "load", Kind: ErrNoLibrary, Message: noLibrary(f, passed)}
 }
 
-// candidates picks a flavor's libraries, and those that are of none.
-func candidates(f Flavor, all []Found) []Found {
-	if f == "" || f == Auto {
-		return autoOrder(all)
-	}
-	var picked []Found
-	for _, found := range all {
-		if found.Flavor != "" && found.Flavor != f {
-			found.Err = fmt.Errorf("it is %s, not %s", found.name(), f.Title())
-			if found.Source != FromFlag && found.Source != FromEnv {
-				continue
+// candidates yields what Load tries for a flavor, in order.
+func candidates(f Flavor, explicit string) iter.Seq[Found] {
+	order := preference(f)
+	places, source := given(explicit)
+	if places == nil {
+		return func(yield func(Found) bool) {
+			for _, wanted := range order {
+				for found := range search(wanted) {
+					if !yield(found) {
+						return
+					}
+				}
 			}
 		}
-		picked = append(picked, found)
 	}
-	return picked
-}
-
-// autoOrder moves TensorRT-RTX first on a machine without a GPU.
-func autoOrder(all []Found) []Found {
-	var rtx, others []Found
-	for _, found := range all {
-		if found.Flavor == RTX {
-			rtx = append(rtx, found)
-		} else {
-			others = append(others, found)
+	all := searchGiven(places, source)
+	rank := func(found Found) int {
+		return slices.IndexFunc(order, func(wanted []line) bool {
+			return slices.ContainsFunc(wanted, func(l line) bool { return l.flavor == found.Flavor })
+		})
+	}
+	for i := range all {
+		if all[i].Flavor != "" && rank(all[i]) < 0 {
+			all[i].Err = fmt.Errorf("it is %s, not %s", all[i].name(), f.Title())
 		}
 	}
-	if len(rtx) == 0 || len(others) == 0 || DriverError() == nil {
-		return all
+	slices.SortStableFunc(all, func(a, b Found) int { return rank(a) - rank(b) })
+	return slices.Values(all)
+}
+
+// preference returns the lines that a flavor stands for, those to be tried
+// first in the first group. Without a GPU only TensorRT-RTX can build.
+func preference(f Flavor) [][]line {
+	var rtx, others []line
+	for _, l := range lines {
+		switch {
+		case l.flavor == f:
+			return [][]line{{l}}
+		case l.flavor == RTX:
+			rtx = append(rtx, l)
+		default:
+			others = append(others, l)
+		}
 	}
-	return append(rtx, others...)
+	if DriverError() != nil {
+		return [][]line{rtx, others}
+	}
+	return [][]line{lines}
 }
 
 func noLibrary(f Flavor, passed []string) string {

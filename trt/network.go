@@ -6,7 +6,6 @@ import "C"
 import (
 	"fmt"
 	"slices"
-	"sync"
 )
 
 // TensorInfo is an input or an output of a network.
@@ -21,8 +20,7 @@ type Network struct {
 	builder         *Builder
 	inputs, outputs []TensorInfo
 
-	mu sync.Mutex
-	c  *C.trtdet_network // nil when closed
+	c *C.trtdet_network // nil when closed; builder.mu guards it
 }
 
 // Inputs returns the inputs in the file's order. They stay known after Close.
@@ -88,10 +86,10 @@ func dtypeName(t C.trtdet_dtype) string {
 	return fmt.Sprintf("type%d", int(t))
 }
 
-// Close frees the network. It waits for a build of it.
+// Close frees the network. It waits for what its builder is doing.
 func (n *Network) Close() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	n.builder.mu.Lock()
+	defer n.builder.mu.Unlock()
 	C.trtdet_network_free(n.c)
 	n.c = nil
 	return nil

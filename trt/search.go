@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,33 +51,42 @@ func (f Found) name() string {
 // them, each with its version or why it was passed over. Nothing is loaded.
 // explicit is a file or folder to search instead, empty for none.
 func Search(explicit string) []Found {
-	if explicit != "" {
-		return searchGiven([]string{explicit}, FromFlag)
+	if places, source := given(explicit); places != nil {
+		return searchGiven(places, source)
 	}
-	if env := os.Getenv(EnvLibrary); env != "" {
-		return searchGiven(filepath.SplitList(env), FromEnv)
-	}
-	var found []Found
-	for _, l := range lines {
-		for place := range sharedlib.Find(l.query("")) {
-			found = append(found, inspect(place.Path, Source(place.Source)))
-		}
-	}
-	// sharedlib looks everywhere for one flavor; the place comes first here.
-	order := []Source{FromBinary, FromDeps, FromLoader, FromPython}
-	slices.SortStableFunc(found, func(a, b Found) int {
-		return slices.Index(order, a.Source) - slices.Index(order, b.Source)
-	})
-	return found
+	return slices.Collect(search(lines))
 }
 
-func (l line) query(given string) sharedlib.Query {
-	return sharedlib.Query{
-		Given:    given,
-		Patterns: []string{l.library, l.library + ".*"},
-		Deps:     []string{"tensorrt/lib"},
-		Python:   []string{"tensorrt_rtx_libs", "tensorrt_libs"},
+// given returns the places that somebody named to search instead of the usual
+// ones, nil for none.
+func given(explicit string) ([]string, Source) {
+	if explicit != "" {
+		return []string{explicit}, FromFlag
 	}
+	if env := os.Getenv(EnvLibrary); env != "" {
+		return filepath.SplitList(env), FromEnv
+	}
+	return nil, ""
+}
+
+// search yields the libraries of some flavors in the usual places. Those
+// further away are looked at only once the nearer ones have been turned down.
+func search(wanted []line) iter.Seq[Found] {
+	return func(yield func(Found) bool) {
+		for place := range sharedlib.Find(query("", wanted)) {
+			if !yield(inspect(place.Path, Source(place.Source))) {
+				return
+			}
+		}
+	}
+}
+
+func query(given string, wanted []line) sharedlib.Query {
+	q := sharedlib.Query{Given: given, Deps: []string{"tensorrt/lib"}, Python: []string{"tensorrt_rtx_libs", "tensorrt_libs"}}
+	for _, l := range wanted {
+		q.Patterns = append(q.Patterns, l.library, l.library+".*")
+	}
+	return q
 }
 
 // searchGiven looks at places that somebody named: every one of them answers,
@@ -97,10 +107,8 @@ func searchGiven(places []string, source Source) []Found {
 			continue
 		}
 		before := len(found)
-		for _, l := range lines {
-			for place := range sharedlib.Find(l.query(given)) {
-				found = append(found, inspect(place.Path, source))
-			}
+		for place := range sharedlib.Find(query(given, lines)) {
+			found = append(found, inspect(place.Path, source))
 		}
 		if len(found) == before {
 			found = append(found, Found{Path: given, Source: source, Err: errors.New("no TensorRT in this folder")})
