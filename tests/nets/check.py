@@ -15,6 +15,7 @@ from net import preprocessed
 from onnx import helper
 
 PICTURES = 4
+HALF_MAX = 65504  # the largest float16
 MAX_BYTES = 500_000  # most are under 200 kB; an in-place export of four levels is 300 kB of nodes
 
 
@@ -60,7 +61,9 @@ def _run(
         for name, value in outputs.items():
             _require(value.dtype == x.dtype, f"output {name} is {value.dtype}, the input {x.dtype}")
             _require(len(value) == batch, f"output {name} has {value.shape} for {batch} pictures")
-            _require(bool(np.isfinite(value).all()), f"output {name} is not finite")
+            # a YOLOX box is an exponential: a few leave half's range
+            sound = ~np.isnan(value) if entry["precision"] == "fp16" else np.isfinite(value)
+            _require(bool(sound.all()), f"output {name} is not finite")
         values = dict(zip(raw_names, traced.run(raw_names, {"images": part}), strict=True))
         found += _check_decoding(entry, outputs, values)
     return found // PICTURES
@@ -112,6 +115,8 @@ def _compare(got: Array, want: Array, entry: dict[str, Any]) -> None:
     """Require boxes within 1e-3 of a pixel and scores within 1e-5; in float16 within its own precision."""
     _require(got.shape == want.shape, f"decoded output is {got.shape}, want {want.shape}")
     half = entry["precision"] == "fp16"
+    if half:
+        got, want = (np.clip(v, -HALF_MAX, HALF_MAX) for v in (got.astype(np.float64), want))
     columns = entry["family"] == "yolov8"
     tolerance = (4e-3 if half else 1e-6) * np.abs(want)
     error = np.abs(got.astype(np.float64) - want) - tolerance
