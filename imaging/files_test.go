@@ -2,6 +2,8 @@ package imaging
 
 import (
 	"bytes"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/trtdet/trtdet/tests/oracle"
@@ -15,15 +17,45 @@ type fileCase struct {
 	File, Pixels  oracle.Blob
 }
 
+// withoutTurbo has Go's own decoder read JPEG files until the test ends.
+func withoutTurbo(t testing.TB) {
+	saved := turboJPEG
+	turboJPEG = func() (*turbo, error) { return nil, errors.New("left out") }
+	t.Cleanup(func() { turboJPEG = saved })
+}
+
 // TestFilesAgainstTheirOwnLibraries reads files of every kind and holds the
-// pixels to what libjpeg, libwebp, libpng and libtiff read.
+// pixels to what libjpeg, libwebp, libpng and libtiff read. With libjpeg-turbo
+// a JPEG's are the same to the bit.
 func TestFilesAgainstTheirOwnLibraries(t *testing.T) {
 	var cases struct{ Files []fileCase }
 	blobs := oracle.Load(t, oracle.YOLOv5, "picture_files.py", &cases)
 	if len(cases.Files) < 80 {
 		t.Fatalf("the oracle wrote %d files, want 80 or more", len(cases.Files))
 	}
-	for _, c := range cases.Files {
+	t.Run("Go", func(t *testing.T) {
+		withoutTurbo(t)
+		checkFiles(t, blobs, cases.Files)
+	})
+	t.Run("libjpeg-turbo", func(t *testing.T) {
+		if _, err := TurboJPEG(); err != nil {
+			t.Skipf("%v; make setup-test installs it", err)
+		}
+		var jpegs []fileCase
+		for _, c := range cases.Files {
+			if strings.HasPrefix(c.Name, "jpeg") {
+				if c.Name != "jpeg cmyk" { // Go's decoder reads it
+					c.Tolerance = 0
+				}
+				jpegs = append(jpegs, c)
+			}
+		}
+		checkFiles(t, blobs, jpegs)
+	})
+}
+
+func checkFiles(t *testing.T, blobs *oracle.Cases, cases []fileCase) {
+	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			p, err := Read(bytes.NewReader(blobs.Bytes(c.File)), Limits{})
 			if err != nil {

@@ -2,6 +2,7 @@ package imaging
 
 import (
 	"bytes"
+	"errors"
 	"image"
 	"image/jpeg"
 	"image/png"
@@ -12,19 +13,44 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// format is one kind of file that is read.
+// format is one kind of file that is read. decode is given a whole file and
+// what config says of it.
 type format struct {
 	name   string
 	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
+	decode func([]byte, image.Config) (*Picture, error)
 }
 
 var formats = map[string]format{
-	"jpeg": {"jpeg", jpeg.DecodeConfig, jpeg.Decode},
-	"png":  {"png", png.DecodeConfig, png.Decode},
-	"webp": {"webp", webp.DecodeConfig, webp.Decode},
-	"bmp":  {"bmp", bmp.DecodeConfig, bmp.Decode},
-	"tiff": {"tiff", tiff.DecodeConfig, tiff.Decode},
+	"jpeg": {"jpeg", jpeg.DecodeConfig, decodeJPEG},
+	"png":  {"png", png.DecodeConfig, decodeWith(png.Decode, FromImage)},
+	"webp": {"webp", webp.DecodeConfig, decodeWith(webp.Decode, fromWebP)},
+	"bmp":  {"bmp", bmp.DecodeConfig, decodeWith(bmp.Decode, FromImage)},
+	"tiff": {"tiff", tiff.DecodeConfig, decodeWith(tiff.Decode, FromImage)},
+}
+
+// decodeWith joins one of Go's decoders and the way its images become pictures.
+func decodeWith(decode func(io.Reader) (image.Image, error), convert func(image.Image) *Picture) func([]byte, image.Config) (*Picture, error) {
+	return func(data []byte, _ image.Config) (*Picture, error) {
+		m, err := decode(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		return convert(m), nil
+	}
+}
+
+// decodeJPEG takes libjpeg-turbo where it is. What that refuses, damaged files
+// among it, is Go's decoder's, so that a machine's libraries do not decide what
+// can be read.
+func decodeJPEG(data []byte, config image.Config) (*Picture, error) {
+	if t, err := turboJPEG(); err == nil {
+		p, err := t.decode(data, config.Width, config.Height)
+		if !errors.Is(err, errTurboRefused) {
+			return p, err
+		}
+	}
+	return decodeWith(jpeg.Decode, FromImage)(data, config)
 }
 
 // signatures are the first bytes of files, those read and those met by

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"image"
 	"io"
 	"os"
 	"strings"
@@ -121,16 +120,8 @@ func parse(data []byte, l Limits) (p *Picture, err error) {
 	if int64(config.Width) > l.MaxPixels/int64(config.Height) {
 		return nil, fmt.Errorf("%w: %s of %dx%d pixels, at most %d pixels are read", ErrTooLarge, f.name, config.Width, config.Height, l.MaxPixels)
 	}
-	m, err := f.decode(bytes.NewReader(data))
-	if err != nil {
+	if p, err = f.decode(data, config); err != nil {
 		return nil, f.wrap(err)
-	}
-	if yuv, ok := m.(*image.YCbCr); ok && f.name == "webp" {
-		p = fromWebP(yuv)
-	} else if nyuv, ok := m.(*image.NYCbCrA); ok {
-		p = fromWebP(&nyuv.YCbCr)
-	} else {
-		p = FromImage(m)
 	}
 	return p.oriented(orientation(data, f.name)), nil
 }

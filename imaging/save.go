@@ -2,6 +2,7 @@ package imaging
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"image/jpeg"
 	"image/png"
@@ -25,7 +26,7 @@ func Save(path string, p *Picture) error {
 	var encode func(io.Writer) error
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case ".jpg", ".jpeg":
-		encode = func(w io.Writer) error { return jpeg.Encode(w, p.rgba(), &jpeg.Options{Quality: jpegQuality}) }
+		encode = p.encodeJPEG
 	case ".png":
 		encode = func(w io.Writer) error {
 			e := png.Encoder{CompressionLevel: png.BestSpeed}
@@ -50,4 +51,16 @@ func Save(path string, p *Picture) error {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return nil
+}
+
+// encodeJPEG takes libjpeg-turbo where it is, as decodeJPEG does.
+func (p *Picture) encodeJPEG(w io.Writer) error {
+	if t, err := turboJPEG(); err == nil {
+		data, err := t.encode(p, jpegQuality)
+		if !errors.Is(err, errTurboRefused) {
+			_, err := w.Write(data)
+			return err
+		}
+	}
+	return jpeg.Encode(w, p.rgba(), &jpeg.Options{Quality: jpegQuality})
 }

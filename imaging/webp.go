@@ -2,10 +2,21 @@ package imaging
 
 import "image"
 
-// fromWebP converts lossy WebP as libwebp does: video-range YUV (BT.601),
+// fromWebP converts what x/image reads: lossless WebP is RGB already.
+func fromWebP(m image.Image) *Picture {
+	switch m := m.(type) {
+	case *image.YCbCr:
+		return fromYUV(m)
+	case *image.NYCbCrA:
+		return fromYUV(&m.YCbCr)
+	}
+	return FromImage(m)
+}
+
+// fromYUV converts lossy WebP as libwebp does: video-range YUV (BT.601),
 // chroma upsampled with weights 9, 3, 3, 1 (dsp/upsampling.c, dsp/yuv.h). Go's
 // image.YCbCr would be read as JPEG's full range.
-func fromWebP(m *image.YCbCr) *Picture {
+func fromYUV(m *image.YCbCr) *Picture {
 	w, h := m.Rect.Dx(), m.Rect.Dy()
 	p := NewPicture(w, h)
 	cw, ch := (w+1)/2, (h+1)/2
