@@ -1,10 +1,19 @@
-"""Writes a trained network as ONNX: its raw maps, BN folded, batch and size free.
+"""Writes a trained network as ONNX, BN folded, in the layouts that detectors are exported in.
 
 Run as `python3 -m training.export --weights DIR/last.pt --names dog,cat --out model.onnx`.
-The file's input is `images` (B, 3, H, W), RGB in 0..1; its outputs `output0`,
-`output1`, ... are the maps (B, na*(5+nc), H/stride, W/stride) of the levels,
-finest first, in layout `fused`. Stride, names and anchors are its metadata.
-Needs no onnx package. The same weights give the same bytes.
+The file's input is `images` (B, 3, H, W), RGB in 0..1; for a yolox head it is
+what YOLOX takes, BGR in 0..255. What its outputs hold is its layout:
+
+    fused      output0, output1, ... are one map (B, na*(5+nc), ny, nx) per level, finest first
+    split      box0, conf0, labels0, box1, ... are the parts of each level's map, (B, na*4, ny, nx) and so on
+    split-cat  one map per level, the parts of a split head concatenated
+    5d         (B, na, ny, nx, 5+nc) per level
+    rows       output0 is (B, N, 5+nc), decoded: centre x, centre y, width, height in pixels, conf, labels
+    rows+maps  rows, then the 5d maps they come from, as YOLOv5 has exported them
+    rows-grid  output0 is (B, N, 5+nc) as YOLOX exports it: conf and labels done, boxes still without grid and stride
+
+Stride and names are its metadata as YOLOv5 writes them, and anchors, which raw
+maps do not hold. Needs no onnx package. The same weights give the same bytes.
 """
 
 from __future__ import annotations
@@ -19,52 +28,131 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from training.half import to_half
+from training.heads import YOLOXHead
+from training.protobuf import BYTES, pack
 from training.train import load_network
-from training.yolov5 import STRIDES, YOLOv5
+from training.yolov5 import STRIDES, Config, YOLOv5
 
 OPSET = 13
 METADATA_PROPS = 14  # field of ModelProto in onnx.proto; 1 and 2 below are a StringStringEntryProto's key and value
 
+LAYOUTS = ("fused", "split", "split-cat", "5d", "rows", "rows+maps", "rows-grid")
+DYNAMIC = ("none", "batch", "size", "both")
 
-class _RawMaps(nn.Module):
-    def __init__(self, network: YOLOv5):
+
+def layouts_of(config: Config) -> tuple[str, ...]:
+    """Returns the layouts a network can be exported in; the first is the plainest."""
+    if config.head == "yolox":
+        return ("fused", "split", "rows", "rows-grid")
+    if config.layout == "split":
+        return ("split", "split-cat", "5d", "rows", "rows+maps")
+    return ("fused", "5d", "rows", "rows+maps")
+
+
+class _Exported(nn.Module):
+    """A network with the outputs of a layout."""
+
+    def __init__(self, network: YOLOv5, layout: str):
         super().__init__()
         self.network = network
+        self.layout = layout
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.network.raw_maps(images))
+        if self.layout in ("fused", "split-cat"):
+            return tuple(self.network.raw_maps(images))
+        if self.layout == "split":
+            return tuple(part for parts in self.network.raw_parts(images) for part in parts)
+        rows, views = self.network(images)
+        if self.layout == "rows":
+            return (rows,)
+        if self.layout == "rows+maps":
+            return (rows, *views)
+        if self.layout == "rows-grid" and isinstance(self.network.head, YOLOXHead):
+            return (self.network.head.rows_grid(views),)
+        return tuple(views)
 
 
-def to_onnx(network: YOLOv5, names: list[str], size: int = 320) -> bytes:
+def _outputs(layout: str) -> dict[str, dict[int, str]]:
+    """Returns the outputs of a layout, in order: their names, and what their free dimensions are called."""
+    rows = {0: "batch", 1: "rows"}
+    if layout in ("rows", "rows-grid"):
+        return {"output0": rows}
+    maps = [{0: "batch", 2: f"height_{stride}", 3: f"width_{stride}"} for stride in STRIDES]
+    if layout == "split":
+        return {f"{part}{level}": axes for level, axes in enumerate(maps) for part in ("box", "conf", "labels")}
+    if layout == "rows+maps":
+        maps = [rows, *maps]
+    return {f"output{index}": axes for index, axes in enumerate(maps)}
+
+
+def to_onnx(
+    network: YOLOv5,
+    names: list[str],
+    size: int | tuple[int, int] = 320,
+    *,
+    layout: str = "",
+    dynamic: str = "both",
+    batch: int = 1,
+    half: bool = False,
+    inplace: bool = True,
+) -> bytes:
     """Returns the network as an ONNX file. The network itself is not changed.
 
-    size is the side of the input it is traced with and does not show in the
-    file. Raises ValueError where names do not fit the classes.
+    size is the side, or height and width, of the input; it and batch show in
+    the file only where dynamic (of DYNAMIC) does not let them vary. layout is
+    one of layouts_of, by default the first. With inplace, rows are decoded by
+    assignment, otherwise by concatenation. half makes weights, inputs and
+    outputs float16. Raises ValueError where the arguments do not fit the
+    network or each other.
     """
-    if len(names) != network.config.classes:
-        raise ValueError(f"{len(names)} names do not fit {network.config.classes} classes")
+    config = network.config
+    height, width = (size, size) if isinstance(size, int) else size
+    if len(names) != config.classes:
+        raise ValueError(f"{len(names)} names do not fit {config.classes} classes")
+    allowed = layouts_of(config)
+    layout = layout or allowed[0]
+    if layout not in allowed:
+        head = config.head if config.layout == "fused" else f"{config.head}, {config.layout}"
+        raise ValueError(f"layout {layout!r} is none of a {head} head: {', '.join(allowed)}")
+    if dynamic not in DYNAMIC:
+        raise ValueError(f"dynamic {dynamic!r} is none of {', '.join(DYNAMIC)}")
+    if min(height, width) < 1 or height % max(STRIDES) or width % max(STRIDES):
+        raise ValueError(f"an input of {height}x{width} is not made of multiples of {max(STRIDES)}")
+    if batch < 1:
+        raise ValueError(f"batch is {batch}, want at least 1")
+
+    free = {"none": (), "batch": (0,), "size": (1, 2, 3), "both": (0, 1, 2, 3)}[dynamic]
+    outputs = _outputs(layout)
+    axes = {"images": {0: "batch", 2: "height", 3: "width"}, **outputs}
     fused = copy.deepcopy(network).eval().fuse()
-    outputs = [f"output{level}" for level in range(len(STRIDES))]
-    axes = {"images": {0: "batch", 2: "height", 3: "width"}}
-    for name, stride in zip(outputs, STRIDES, strict=True):
-        axes[name] = {0: "batch", 2: f"height_{stride}", 3: f"width_{stride}"}
+    fused.head.inplace = inplace
     file = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         # of shapes it cannot infer through its own constants; the tests hold the file to the network
         warnings.filterwarnings("ignore", "The shape inference of prim::Constant", UserWarning)
         torch.onnx.export(
-            _RawMaps(fused),
-            torch.zeros(1, 3, size, size),
+            _Exported(fused, layout),
+            torch.zeros(batch, 3, height, width),
             file,
             opset_version=OPSET,
             input_names=["images"],
-            output_names=outputs,
-            dynamic_axes=axes,
+            output_names=list(outputs),
+            dynamic_axes={name: {i: text for i, text in dims.items() if i in free} for name, dims in axes.items()},
         )
-    anchors = [[list(anchor) for anchor in level] for level in network.config.anchors]
-    # as YOLOv5's export writes them: Python's own text of an int, a dict, a list
-    metadata = {"stride": max(STRIDES), "names": dict(enumerate(names)), "anchors": anchors}
-    return file.getvalue() + b"".join(_entry(key, str(value)) for key, value in metadata.items())
+    content = to_half(file.getvalue()) if half else file.getvalue()
+    return content + b"".join(_entry(key, str(value)) for key, value in _metadata(config, names, layout).items())
+
+
+def _metadata(config: Config, names: list[str], layout: str) -> dict[str, object]:
+    """Returns what the file says about itself; str makes of it what YOLOv5's export writes."""
+    metadata: dict[str, object] = {"stride": max(STRIDES), "names": dict(enumerate(names))}
+    if config.head != "yolox":
+        metadata["anchors"] = [[list(anchor) for anchor in level] for level in config.anchors]
+    if layout == "split-cat":
+        # nothing in the graph tells this concatenation from a fused one
+        metadata["head"] = f"{config.head},split"
+    return metadata
 
 
 def _entry(key: str, value: str) -> bytes:
@@ -72,21 +160,8 @@ def _entry(key: str, value: str) -> bytes:
 
     Protocol buffers join a repeated field from wherever its parts stand.
     """
-    return _field(METADATA_PROPS, _field(1, key.encode()) + _field(2, value.encode()))
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    """Returns a length-delimited field."""
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    entry = pack([(1, BYTES, key.encode()), (2, BYTES, value.encode())])
+    return pack([(METADATA_PROPS, BYTES, entry)])
 
 
 def write(path: Path, content: bytes) -> None:
@@ -97,18 +172,44 @@ def write(path: Path, content: bytes) -> None:
     os.replace(part, path)
 
 
+def _size(text: str) -> tuple[int, int]:
+    sides = [int(side) for side in text.split(",")]
+    if len(sides) > 2:
+        raise ValueError
+    return sides[0], sides[-1]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.export", description="write a trained network as ONNX")
     parser.add_argument("--weights", type=Path, required=True, help="last.pt of training.train")
     parser.add_argument("--names", required=True, help="comma-separated class names, in the order of their indices")
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
-    options = parser.parse_args()
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default="", help="of the outputs (default raw maps, as the head reads them)"
+    )
+    parser.add_argument("--dynamic", choices=DYNAMIC, default="both", help="what may vary (default both)")
+    parser.add_argument("--imgsz", type=_size, default=(320, 320), help="H,W or one side, of a fixed size (320)")
+    parser.add_argument("--batch", type=int, default=1, help="pictures, of a fixed batch (default 1)")
+    parser.add_argument("--half", action="store_true", help="float16 weights, inputs and outputs")
+    parser.add_argument("--inplace", action="store_true", help="decode rows by assignment, as YOLOv5's inplace does")
+    o = parser.parse_args()
     try:
-        content = to_onnx(load_network(options.weights), options.names.split(","))
+        network = load_network(o.weights)
+        layout = o.layout or layouts_of(network.config)[0]
+        content = to_onnx(
+            network,
+            o.names.split(","),
+            o.imgsz,
+            layout=layout,
+            dynamic=o.dynamic,
+            batch=o.batch,
+            half=o.half,
+            inplace=o.inplace,
+        )
+        write(o.out, content)
     except (OSError, ValueError) as error:
         parser.exit(1, f"training.export: {error}\n")
-    write(options.out, content)
-    print(f"{options.out}: {len(content) / 1e6:.1f} MB, raw maps, opset {OPSET}")
+    print(f"{o.out}: {len(content) / 1e6:.1f} MB, {layout}, opset {OPSET}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.heads import Detect
+from training.heads import AnchorHead, Detect
 
 # How much an object counts at strides 8, 16 and 32: fine maps have more cells, most of them empty.
 BALANCE = (4.0, 1.0, 0.4)
@@ -42,9 +42,17 @@ class Matches:
 
 
 class DetectionLoss:
-    """Computes the loss of a head's training output against labelled objects."""
+    """Computes the loss of a head's training output against labelled objects.
+
+    Raises ValueError on a head that has no anchors to match objects with.
+    """
 
     def __init__(self, head: Detect, gains: Gains = Gains()):
+        if not isinstance(head, AnchorHead):
+            raise ValueError(
+                "a yolox head cannot be trained yet, because this loss matches objects with anchors; "
+                "train coupled, decoupled-base or decoupled"
+            )
         if head.anchors.shape[0] != len(BALANCE):
             raise ValueError(f"the loss is weighed for {len(BALANCE)} levels, the head has {head.anchors.shape[0]}")
         self.head = head

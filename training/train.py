@@ -24,7 +24,7 @@ from torch import nn
 
 from training.dataset import LabelError, Pictures, augment, read_pictures
 from training.evaluate import Score, evaluate
-from training.heads import ACTIVATIONS, KINDS
+from training.heads import ACTIVATIONS, KINDS, LAYOUTS
 from training.loss import DetectionLoss, Gains
 from training.yolov5 import COCO_ANCHORS, SIZES, Config, YOLOv5
 
@@ -97,7 +97,8 @@ class Trainer:
         if not self.checkpoint.exists():
             return False
         saved = torch.load(self.checkpoint)
-        if saved["config"] != self.network.config.as_dict():
+        # through Config, so that a field which the checkpoint is too old to have is at its default
+        if Config(**saved["config"]) != self.network.config:
             raise ValueError(f"{self.checkpoint} holds another network; give another --out or remove it")
         self.network.load_state_dict(saved["network"])
         self.average.network.load_state_dict(saved["average"])
@@ -242,6 +243,9 @@ def main() -> None:
     parser.add_argument(
         "--hidden", type=int, default=256, help="channels of the branches, 0 for each level's own (256)"
     )
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default="fused", help="how a decoupled head reads its channels (default fused)"
+    )
     parser.add_argument("--act", choices=ACTIVATIONS, default="silu", help="activation (default silu)")
     parser.add_argument("--imgsz", type=int, default=320, help="side of the input in pixels (default 320)")
     parser.add_argument("--epochs", type=int, default=30, help="(default 30)")
@@ -250,10 +254,11 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.004, help="highest learning rate (default 0.004)")
     parser.add_argument("--seed", type=int, default=0, help="(default 0)")
     o = parser.parse_args()
-    config = Config(len(o.names.split(",")), o.size, o.head, o.hidden or None, o.act, tuple(map(tuple, COCO_ANCHORS)))
+    anchors = tuple(map(tuple, COCO_ANCHORS))
+    config = Config(len(o.names.split(",")), o.size, o.head, o.hidden or None, o.act, anchors, o.layout)
     schedule = Schedule(epochs=o.epochs, minutes=o.minutes, batch=o.batch, lr=o.lr, sizes=(o.imgsz,), seed=o.seed)
-    trainer = Trainer(config, schedule, Gains(), o.out)
     try:
+        trainer = Trainer(config, schedule, Gains(), o.out)
         trainer.resume()
         score = trainer.run(read_pictures(o.data, o.imgsz), read_pictures(o.val, o.imgsz) if o.val else None)
     except (LabelError, ValueError) as error:

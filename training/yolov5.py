@@ -41,9 +41,10 @@ class Config:
     classes: int
     size: str = "s"
     head: str = "decoupled-base"
-    hidden: int | None = 256  # channels of the decoupled head's branches, None for each level's own
+    hidden: int | None = 256  # channels of the branches of decoupled-base and yolox, None for each level's own
     act: str = "silu"
     anchors: tuple = tuple(tuple(level) for level in COCO_ANCHORS)
+    layout: str = "fused"  # how a decoupled head reads its channels: fused or split
 
     def as_dict(self) -> dict:
         """Returns the fields as plain values, for a checkpoint."""
@@ -133,7 +134,9 @@ class YOLOv5(nn.Module):
         self.down4 = Conv(c4, c4, 3, 2, act)
         self.out5 = C3(2 * c4, c5, deep(3), False, act)
         anchors = [list(level) for level in config.anchors]
-        self.head = make_head(config.head, config.classes, anchors, [c3, c4, c5], STRIDES, config.hidden, act)
+        self.head = make_head(
+            config.head, config.classes, anchors, [c3, c4, c5], STRIDES, config.hidden, act, layout=config.layout
+        )
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Returns the neck's three maps, at strides 8, 16 and 32."""
@@ -149,8 +152,12 @@ class YOLOv5(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
         return self.head(self.features(x))
 
+    def raw_parts(self, x: Tensor) -> list[list[Tensor]]:
+        """Returns for each level the maps of its convolutions: one, or box, conf and labels."""
+        return [self.head.parts(level, feature) for level, feature in enumerate(self.features(x))]
+
     def raw_maps(self, x: Tensor) -> list[Tensor]:
-        """Returns one map (B, na*(5+nc), ny, nx) per level, as it is exported."""
+        """Returns one map (B, na*(5+nc), ny, nx) per level."""
         return self.head.maps(self.features(x))
 
     def fuse(self) -> YOLOv5:

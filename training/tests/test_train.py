@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import math
 import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -21,6 +23,7 @@ from training.compose import Composer, Recipe, write_split
 from training.dataset import Fit, Pictures, augment, read_pictures
 from training.evaluate import detect, evaluate, match, mean_average_precision
 from training.export import to_onnx
+from training.heads import LAYOUTS
 from training.loss import DetectionLoss, Gains, ciou
 from training.tests.test_compose import drawn
 from training.train import Schedule, Trainer, load_network
@@ -34,7 +37,8 @@ ANCHORS = (
 CONFIG = Config(classes=2, size="demo", head="decoupled-base", hidden=16, anchors=ANCHORS)
 
 # ONNX Runtime is in another Python than PyTorch.
-ONNX_PYTHON = Path(__file__).resolve().parents[2] / "build" / "deps" / "venv" / "bin" / "python"
+TOP = Path(__file__).resolve().parents[2]
+ONNX_PYTHON = TOP / "build" / "deps" / "venv" / "bin" / "python"
 RUN_ONNX = """
 import numpy, onnx, onnxruntime
 model = onnx.load("net.onnx")
@@ -97,18 +101,19 @@ class Loss(unittest.TestCase):
         torch.manual_seed(0)
         pictures = toy()
         inputs, objects = pictures.batch(list(range(len(pictures))))
-        network = YOLOv5(CONFIG).train()
-        loss = DetectionLoss(network.head, Gains())
-        optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
-        parts = []
-        for _ in range(60):
-            total, part = loss(network(inputs), objects)
-            optimizer.zero_grad()
-            total.backward()
-            optimizer.step()
-            parts.append(part)
-        for before, after in zip(parts[0].tolist(), parts[-1].tolist(), strict=True):
-            self.assertLess(after, 0.7 * before)
+        for layout in LAYOUTS:
+            network = YOLOv5(dataclasses.replace(CONFIG, layout=layout)).train()
+            loss = DetectionLoss(network.head, Gains())
+            optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
+            parts = []
+            for _ in range(60):
+                total, part = loss(network(inputs), objects)
+                optimizer.zero_grad()
+                total.backward()
+                optimizer.step()
+                parts.append(part)
+            for before, after in zip(parts[0].tolist(), parts[-1].tolist(), strict=True):
+                self.assertLess(after, 0.7 * before, layout)
 
     def test_no_objects(self) -> None:
         network = YOLOv5(CONFIG).train()
@@ -116,6 +121,15 @@ class Loss(unittest.TestCase):
         total.backward()
         self.assertGreater(float(parts[1]), 0)
         self.assertEqual(parts[[0, 2]].tolist(), [0, 0])
+
+    def test_yolox_is_not_trained(self) -> None:
+        command = [sys.executable, "-m", "training.train", "--data", ".", "--names", "a", "--size", "demo"]
+        with tempfile.TemporaryDirectory() as folder:
+            command += ["--head", "yolox", "--out", str(Path(folder, "run"))]
+            ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=120)
+            self.assertEqual(list(Path(folder).iterdir()), [])
+        self.assertEqual(ran.returncode, 1)
+        self.assertRegex(ran.stderr, r"\Atraining\.train: a yolox head cannot be trained yet, .* train coupled, .*\n\Z")
 
 
 class Augment(unittest.TestCase):
@@ -183,6 +197,11 @@ class Train(unittest.TestCase):
             for a, b in pairs:
                 torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
+            # a checkpoint older than a field of Config has that field's default
+            saved = torch.load(again.checkpoint)
+            del saved["config"]["layout"]
+            torch.save(saved, again.checkpoint)
+            self.assertTrue(Trainer(CONFIG, schedule, Gains(), cut.out).resume())
             other = Trainer(Config(classes=2, size="demo", hidden=24, anchors=ANCHORS), schedule, Gains(), cut.out)
             with self.assertRaisesRegex(ValueError, "another network"):
                 other.resume()
