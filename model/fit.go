@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/trtdet/trtdet/decode"
@@ -99,6 +100,17 @@ func (f *feed) layouts(na, no int) []decode.Layout {
 	return nil
 }
 
+// common lists the ways in which the raw maps of every level can be taken
+// apart: a hostile graph's levels need not have the same channels.
+func common(list []*feed, na, no int) []decode.Layout {
+	layouts := list[0].layouts(na, no)
+	for _, f := range list[1:] {
+		own := f.layouts(na, no)
+		layouts = slices.DeleteFunc(layouts, func(l decode.Layout) bool { return !slices.Contains(own, l) })
+	}
+	return layouts
+}
+
 func logistic(x float32) float64 { return 1 / (1 + math.Exp(-float64(x))) }
 
 // near allows for the rounding of half-precision constants.
@@ -138,7 +150,7 @@ func (r *reading) fitRows(levels []*level, output string) (*fit, error) {
 		return nil, fmt.Errorf("it has shape %v", rows.Shape)
 	}
 	na, no := rows.Shape[1]/cells, rows.Shape[2]
-	for _, layout := range list[0].layouts(na, no) {
+	for _, layout := range common(list, na, no) {
 		for _, try := range []func([]*feed, decode.Layout, []float32, int, int) *fit{asYOLOv5, asYOLOX, asGrid} {
 			if f := try(list, layout, rows.F, na, no); f != nil {
 				f.layout = layout

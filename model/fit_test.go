@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"testing"
+
+	"github.com/trtdet/trtdet/model/internal/probe"
 )
 
 func TestCellsNameEachCellOnce(t *testing.T) {
@@ -32,5 +34,27 @@ func TestStrideOf(t *testing.T) {
 				t.Errorf("stride %d, want %d", got, c.want)
 			}
 		})
+	}
+}
+
+// Levels of different channels have no layout in common; the rows of a hostile
+// graph are not read with the first level's.
+func TestCommonLayouts(t *testing.T) {
+	mapsOf := func(channels ...int) *feed {
+		return &feed{level: &level{ny: 2, nx: 2}, maps: make([]*probe.Value, len(channels)), channels: channels}
+	}
+	for _, c := range []struct {
+		name string
+		list []*feed
+		want int
+	}{
+		{"the same", []*feed{mapsOf(16), mapsOf(16)}, 2},
+		{"one map and three", []*feed{mapsOf(16), mapsOf(8, 2, 6)}, 1},
+		{"fewer channels", []*feed{mapsOf(16), mapsOf(8)}, 0},
+		{"none", []*feed{mapsOf(16), mapsOf(8, 8)}, 0},
+	} {
+		if got := common(c.list, 2, 8); len(got) != c.want {
+			t.Errorf("%s: %v, want %d", c.name, got, c.want)
+		}
 	}
 }
