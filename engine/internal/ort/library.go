@@ -49,7 +49,8 @@ func Load() (Library, error) {
 	for place := range places() {
 		l := Library{Path: place.Path, Source: place.Source}
 		onnxruntime.SetSharedLibraryPath(place.Path)
-		if err := onnxruntime.InitializeEnvironment(onnxruntime.WithLogLevelError()); err != nil {
+		// what it logs of an error is in the error that its call returns
+		if err := onnxruntime.InitializeEnvironment(onnxruntime.WithLogLevelFatal()); err != nil {
 			l.Reason = err.Error()
 			loading.tried = append(loading.tried, l)
 			continue
