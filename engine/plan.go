@@ -25,8 +25,10 @@ func IsPlan(path string) bool {
 // the plan against it: size, hash and, for TensorRT-RTX, the plan's own header.
 // TensorRT is not asked. The error wraps ErrDamaged or os's errors.
 func ReadPlanManifest(planPath string) (*model.Manifest, error) {
-	if _, err := os.Stat(planPath); err != nil {
+	if info, err := os.Stat(planPath); err != nil {
 		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: it is no regular file: name an engine that trtdet build wrote", planPath)
 	}
 	m, err := model.ReadManifest(ManifestPath(planPath))
 	if errors.Is(err, os.ErrNotExist) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // The errors that reading ends in, to be told with errors.Is.
@@ -52,7 +53,8 @@ func (l Limits) withDefaults() Limits {
 // what the file system said.
 func Open(path string, l Limits) (*Picture, error) {
 	l = l.withDefaults()
-	f, err := os.Open(path)
+	// not blocking: a named pipe that nobody writes to is an empty file
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open picture: %w", err)
 	}
@@ -103,6 +105,9 @@ func parse(data []byte, l Limits) (p *Picture, err error) {
 		return nil, fmt.Errorf("%w: the file is empty", ErrTruncated)
 	}
 	name := sniff(data)
+	if name == "webp" && animated(data) {
+		return nil, fmt.Errorf("%w: it is an animated WebP; save the frame you want as a picture of its own", ErrUnsupported)
+	}
 	f, ok := formats[name]
 	if !ok {
 		if name == "" {
@@ -118,7 +123,7 @@ func parse(data []byte, l Limits) (p *Picture, err error) {
 		return nil, fmt.Errorf("%w: %s of %dx%d pixels", ErrDamaged, f.name, config.Width, config.Height)
 	}
 	if int64(config.Width) > l.MaxPixels/int64(config.Height) {
-		return nil, fmt.Errorf("%w: %s of %dx%d pixels, at most %d pixels are read", ErrTooLarge, f.name, config.Width, config.Height, l.MaxPixels)
+		return nil, fmt.Errorf("%w: %s of %dx%d pixels, at most %d pixels are read; scale it down", ErrTooLarge, f.name, config.Width, config.Height, l.MaxPixels)
 	}
 	if p, err = f.decode(data, config); err != nil {
 		return nil, f.wrap(err)
@@ -131,12 +136,12 @@ func (f format) wrap(err error) error {
 	text := err.Error()
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.Contains(text, "unexpected EOF"),
-		strings.Contains(text, "not enough pixel data"):
-		return fmt.Errorf("%w: the %s ends early", ErrTruncated, f.name)
+		strings.Contains(text, "not enough pixel data"), strings.Contains(text, "short Huffman data"):
+		return fmt.Errorf("%w: the %s ends early; get the file again", ErrTruncated, f.name)
 	case strings.Contains(text, "dimension overflow"):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case strings.Contains(text, "unsupported"), strings.Contains(text, "not implemented"):
 		return fmt.Errorf("%w: %w; convert it to JPEG or PNG", ErrUnsupported, err)
 	}
-	return fmt.Errorf("%w: %s: %w", ErrDamaged, f.name, err)
+	return fmt.Errorf("%w: %s: %w; get the file again, or save it anew with another program", ErrDamaged, f.name, err)
 }

@@ -59,3 +59,10 @@ func upsample(near, side, far, across uint8) int {
 
 // clip8 drops YUV's 6 fractional bits and holds the rest within a byte.
 func clip8(v int) uint8 { return uint8(min(max(v>>6, 0), 255)) }
+
+// animated reports whether the flags of a WebP file's VP8X chunk, which comes
+// first, say that it holds an animation.
+func animated(data []byte) bool {
+	const flags, animation = 20, 1 << 1
+	return matches(data, "RIFF????WEBPVP8X") && len(data) > flags && data[flags]&animation != 0
+}

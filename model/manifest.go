@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 
@@ -71,7 +75,8 @@ type ProfileShape struct {
 // ReadManifest reads and validates the manifest at path. Errors about its
 // content wrap ErrManifest and name the file.
 func ReadManifest(path string) (*Manifest, error) {
-	f, err := os.Open(path)
+	// not blocking: a named pipe that nobody writes to is an empty file
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +132,10 @@ func (m *Manifest) Write(path string) error {
 	if err := e.Encode(m); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := renameio.WriteFile(path, b.Bytes(), 0o644); err != nil {
+	if err := renameio.WriteFile(path, b.Bytes(), 0o644, renameio.WithTempDir(filepath.Dir(path))); err != nil {
+		if temporary := (*fs.PathError)(nil); errors.As(err, &temporary) {
+			err = temporary.Err // its path is one that nobody asked for
+		}
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -20,7 +21,8 @@ const (
 
 // readYAML reads the mapping at the top of a small YAML file.
 func readYAML(path string) (map[string]any, error) {
-	f, err := os.Open(path)
+	// not blocking: a named pipe that nobody writes to is an empty file
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
