@@ -91,7 +91,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	}
 	part, err := openPart(planPath)
 	if err != nil {
-		return nil, fmt.Errorf("writing the engine: %w", err)
+		return nil, fmt.Errorf("writing the engine: %w; -o names another place", err)
 	}
 	defer part.close()
 
@@ -147,7 +147,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 		}
 	}
 	if err := manifest.Write(ManifestPath(planPath)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("writing the manifest: %w; -o names another place", err)
 	}
 	if err := part.commit(); err != nil {
 		return nil, fmt.Errorf("writing the engine: %w", err)
@@ -294,7 +294,7 @@ func writeEdited(n *model.Network) (*os.File, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("writing the edited network: %w", err)
+		return nil, fmt.Errorf("writing the edited network into %s: %w; TMPDIR names another folder", os.TempDir(), pathless(err))
 	}
 	return f, nil
 }

@@ -2,10 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/trtdet/trtdet/trt"
 )
@@ -75,11 +78,11 @@ func (j *buildJob) run(ctx context.Context, onnx uintptr, log *slog.Logger, prog
 	}
 	defer plan.Close()
 	if err := overwrite(j.Plan, plan.Bytes()); err != nil {
-		return nil, fmt.Errorf("writing the plan: %w", err)
+		return nil, fmt.Errorf("writing the engine into %s: %w; -o names another place", filepath.Dir(j.Plan), err)
 	}
 	if cache := plan.TimingCache(); j.TimingCacheOut != "" && cache != nil {
 		if err := overwrite(j.TimingCacheOut, cache); err != nil {
-			return nil, fmt.Errorf("writing the timing cache: %w", err)
+			return nil, fmt.Errorf("writing the timing cache into %s: %w; --timing-cache names another place", filepath.Dir(j.TimingCacheOut), err)
 		}
 	}
 	return outcome, nil
@@ -98,17 +101,26 @@ func able(dtype string) []trt.ComputeCapability {
 }
 
 // overwrite fills a file that exists, keeping the inode that the parent has
-// locked, and makes sure the bytes are on the disk.
+// locked, and makes sure the bytes are on the disk. The error does not name
+// the file, which goes by another name until it is whole.
 func overwrite(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
-		return err
+		return pathless(err)
 	}
 	if _, err = f.Write(data); err == nil {
 		err = f.Sync()
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
+	}
+	return pathless(err)
+}
+
+// pathless takes a temporary file's name off an error.
+func pathless(err error) error {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return path.Err
 	}
 	return err
 }

@@ -41,7 +41,8 @@ func (j *buildJob) runInChild(ctx context.Context, command []string, onnx *os.Fi
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	child := exec.CommandContext(ctx, command[0], command[1:]...)
-	child.ExtraFiles = []*os.File{writer, onnx} // become eventsFD and onnxFD
+	child.Env = append(os.Environ(), "GOTRACEBACK=none") // a crash is one line of ours, its addresses help nobody
+	child.ExtraFiles = []*os.File{writer, onnx}          // become eventsFD and onnxFD
 	// a group of its own: Ctrl+C on the terminal reaches the parent alone
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	said := &tail{limit: 4 << 10}
@@ -113,14 +114,23 @@ func crash(err error, said string) error {
 			}
 		}
 	}
-	if line := lastLine(said); line != "" {
+	if line := lastWords(said); line != "" {
 		how += " (" + line + ")"
 	}
 	return fmt.Errorf("%w: %s", ErrBuildCrashed, how)
 }
 
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
+// lastWords picks the line that says most: where Go's runtime ends a program,
+// the one that gives its reason, otherwise the last.
+func lastWords(said string) string {
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	for _, line := range lines {
+		for _, start := range []string{"fatal error: ", "SIG", "panic: "} {
+			if strings.HasPrefix(line, start) {
+				return strings.TrimSpace(line)
+			}
+		}
+	}
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 

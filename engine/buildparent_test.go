@@ -51,6 +51,7 @@ func TestChildFails(t *testing.T) {
 		{"is killed", `read job; kill -KILL $$`, ErrBuildCrashed, "memory"},
 		{"exits without a word", `read job; exit 3`, ErrBuildCrashed, "exit status 3"},
 		{"prints its last words", `read job; echo 'terminate called' >&2; exit 134`, ErrBuildCrashed, "terminate called"},
+		{"runs out of memory", `read job; printf 'fatal error: out of memory\n\nruntime stack:\n' >&2; exit 2`, ErrBuildCrashed, "(fatal error: out of memory)"},
 		{"talks nonsense", `read job; echo 'nonsense' >&3`, ErrBuildCrashed, ""},
 		{"does not take its job", `exec 0<&-; exit 1`, ErrBuildCrashed, ""},
 	} {

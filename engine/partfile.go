@@ -29,7 +29,7 @@ func openPart(target string) (*partFile, error) {
 			return nil, fmt.Errorf("%s: there is no such folder", filepath.Dir(target))
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", filepath.Dir(target), pathless(err))
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			f.Close()

@@ -82,6 +82,15 @@ func (f *Folder) Path() string { return f.path }
 // source made unique. The picture is drawn on. A picture is never written over
 // its own source.
 func (f *Folder) Save(source, name string, p *imaging.Picture, detections []engine.Detection) error {
+	err := f.save(source, name, p, detections)
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		// the path is that of a temporary file
+		return fmt.Errorf("%s: its results cannot be saved in %s: %w; --project names another place", source, f.path, path.Err)
+	}
+	return err
+}
+
+func (f *Folder) save(source, name string, p *imaging.Picture, detections []engine.Detection) error {
 	stem := strings.TrimSuffix(name, filepath.Ext(name))
 	if f.options.Labels {
 		if err := f.saveLabels(stem, p, detections); err != nil {

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -35,9 +36,20 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errReported ends a command whose errors have been printed already.
 var errReported = errors.New("")
 
+// grace is how long a command may take to end once it is told to.
+const grace = 5 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // a second Ctrl+C ends the program at once
+	context.AfterFunc(ctx, func() {
+		stop() // a second Ctrl+C ends the program at once
+		// some calls cannot be interrupted: ONNX Runtime taking a network in, a read from a dead disk
+		time.Sleep(grace)
+		fmt.Fprintln(os.Stderr, "trtdet: interrupted")
+		os.Exit(exitFailed)
+	})
+	// a reader that goes away is an error of the write, not the end of the program in the middle of saving a picture
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -49,8 +61,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		err = app.RunContext(ctx, args)
 	}
-	if err == nil && out.err != nil {
-		err = fmt.Errorf("writing to standard output: %w", out.err)
+	if out.err != nil {
+		err = fmt.Errorf("writing to standard output: %w", whyUnwritten(out.err))
 	}
 	if ctx.Err() != nil && err != nil {
 		err = errors.New("interrupted")
@@ -67,9 +79,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitFailed
 }
 
+// whyUnwritten words what a write to standard output ended in.
+func whyUnwritten(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return errors.New("its reader has closed it; what follows is lost")
+	}
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
 // errorText is an error as a person reads it: a file that cannot be opened is
-// "FILE: no such file or directory", whichever call found that out, and
-// nothing in it commands the terminal.
+// "FILE: no such file or directory", whichever call found that out, nothing in
+// it commands the terminal, and it is one line, whatever libraries say.
 func errorText(err error) string {
 	text := err.Error()
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
@@ -77,9 +100,9 @@ func errorText(err error) string {
 	}
 	lines := strings.Split(text, "\n")
 	for i := range lines {
-		lines[i] = report.Printable(lines[i])
+		lines[i] = strings.TrimSpace(lines[i])
 	}
-	return strings.Join(lines, "\n")
+	return report.Printable(strings.Join(lines, " "))
 }
 
 // checkedWriter remembers that a write failed, for those who print and do not
