@@ -19,8 +19,9 @@ GO_FLAGS = -gcflags 'github.com/trtdet/trtdet/trt=-D $(HEADER)' -ldflags '$(LDFL
 
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
+ROUNDS ?= 5
 
-.PHONY: help setup setup-test setup-lint build library demo test test-full lint bench fuzz clean distclean
+.PHONY: help setup setup-test setup-lint build library demo test test-full lint bench microbench fuzz clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -54,7 +55,10 @@ test-full: setup-test build ## every test, the long ones too: race detector, san
 lint: setup-lint library ## gofmt, go vet, staticcheck, clang-format, clang-tidy, ruff, shellcheck
 	@$(RUN) build/lint.sh
 
-bench: build ## benchmarks, BENCHTIME each
+bench: setup-test build ## trtdet beside others, as docs/benchmarks.md has it
+	@$(RUN) go run ./tests/bench -rounds $(ROUNDS)
+
+microbench: build ## Go's benchmarks of single functions, BENCHTIME each
 	@$(RUN) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(GO_FLAGS) ./...
 
 fuzz: build ## each fuzz target for FUZZTIME

@@ -91,6 +91,9 @@ install() {
 		die "$why missing, and apt-get could not install it: apt-get install $*"
 }
 
+# distribution NAME: is this it, or made from it?
+distribution() { grep -qsE "^ID(_LIKE)?=.*$1" /etc/os-release; }
+
 # tools PACKAGE... installs those packages whose command is missing.
 tools() {
 	local package missing=()
@@ -98,6 +101,10 @@ tools() {
 		case $package in
 		ninja-build) has ninja || has ninja-build || missing+=("$package") ;;
 		ca-certificates) [[ -s /etc/ssl/certs/ca-certificates.crt || -d /etc/pki || ! -d /etc/apt ]] || missing+=("$package") ;;
+		libturbojpeg0)
+			compgen -G '/usr/lib*/*/libturbojpeg.so.0' >/dev/null || compgen -G '/usr/lib64/libturbojpeg.so.0' >/dev/null ||
+				missing+=("$(distribution ubuntu && echo libturbojpeg || echo libturbojpeg0)")
+			;;
 		libgtest-dev) [[ -e /usr/include/gtest/gtest.h || -e /usr/local/include/gtest/gtest.h ]] || missing+=("$package") ;;
 		*) has "$package" || missing+=("$package") ;;
 		esac

@@ -6,6 +6,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"github.com/trtdet/trtdet/engine/internal/ort"
+	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/trt"
 )
 
@@ -15,6 +16,7 @@ type Machine struct {
 	GPUs        []GPU         `json:"gpus"`
 	TensorRT    []TensorRT    `json:"tensorrt"`
 	ONNXRuntime []ort.Library `json:"onnxruntime"`
+	TurboJPEG   TurboJPEG     `json:"libjpeg_turbo"`
 }
 
 // Driver is NVIDIA's driver.
@@ -42,13 +44,25 @@ type TensorRT struct {
 	Reason  string     `json:"reason,omitempty"`
 }
 
-// InspectMachine looks for the driver, GPUs, TensorRT and ONNX Runtime. What
+// TurboJPEG is the libjpeg-turbo that JPEG files are read and written with, or
+// why Go's own code does it.
+type TurboJPEG struct {
+	Library string `json:"library,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// InspectMachine looks for the driver, GPUs and the libraries. What
 // is missing is part of the answer, not an error. management is NVML, usually
 // nvml.New(); tensorrt is a library or folder to look at instead of the usual
 // places.
 func InspectMachine(management nvml.Interface, tensorrt string) Machine {
 	m := Machine{TensorRT: []TensorRT{}, ONNXRuntime: ort.Search()}
 	m.Driver, m.GPUs = inspectGPUs(management)
+	if library, err := imaging.TurboJPEG(); err != nil {
+		m.TurboJPEG.Reason = err.Error()
+	} else {
+		m.TurboJPEG.Library = library
+	}
 	for _, f := range trt.Search(tensorrt) {
 		found := TensorRT{Flavor: f.Flavor, Version: f.Version, Path: f.Path, Source: string(f.Source)}
 		if f.Err != nil {

@@ -152,6 +152,11 @@ func printMachine(w io.Writer, m engine.Machine) {
 	if len(m.ONNXRuntime) == 0 {
 		row(w, "ONNX Runtime", "none found; pip install onnxruntime, or TRTDET_ONNXRUNTIME names its library")
 	}
+	if m.TurboJPEG.Reason != "" {
+		row(w, "libjpeg-turbo", "none (%s): Go's own code reads JPEG files, more slowly", m.TurboJPEG.Reason)
+	} else {
+		row(w, "libjpeg-turbo", "%s", m.TurboJPEG.Library)
+	}
 }
 
 func printLibrary(w io.Writer, label, version, path, source, reason string) {

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// figures are what one round measured, by name.
+type figures map[string]float64
+
+// suite is measured as one: what its rows compare was run in turn.
+type suite struct {
+	name    string
+	measure func(b *bench, prepared any) (figures, error)
+	// prepare, where set, makes what every round needs; done ends it.
+	prepare func(b *bench) (prepared any, done func(), err error)
+	rows    []row
+}
+
+// row compares two figures.
+type row struct {
+	what         string
+	ours, theirs string // figures
+	ratio        ratio
+	wanted       string
+}
+
+// ratio is how a row's two figures are compared.
+type ratio int
+
+const (
+	faster ratio = iota // theirs / ours, of seconds
+	less                // theirs / ours, of bytes
+	added               // ours / theirs - 1, of seconds, in percent
+	onTop               // ours - theirs, in seconds
+)
+
+func (r ratio) of(ours, theirs float64) float64 {
+	switch r {
+	case added:
+		return 100 * (ours/theirs - 1)
+	case onTop:
+		return ours - theirs
+	}
+	return theirs / ours
+}
+
+func (r ratio) text(v float64) string {
+	switch r {
+	case added:
+		return fmt.Sprintf("%+.1f %%", v)
+	case onTop:
+		return fmt.Sprintf("%+.3f s", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func (r ratio) figure(v float64) string {
+	if r == less {
+		return fmt.Sprintf("%.0f MB", v/1e6)
+	}
+	switch {
+	case v < 1e-3:
+		return fmt.Sprintf("%.1f us", v*1e6)
+	case v < 1:
+		return fmt.Sprintf("%.2f ms", v*1e3)
+	}
+	return fmt.Sprintf("%.2f s", v)
+}
+
+func (s suite) run(b *bench, rounds int) error {
+	var prepared any
+	if s.prepare != nil {
+		made, done, err := s.prepare(b)
+		if err != nil {
+			return err
+		}
+		defer done()
+		prepared = made
+	}
+	all := make([]figures, rounds)
+	for i := range all {
+		f, err := s.measure(b, prepared)
+		if err != nil {
+			return err
+		}
+		all[i] = f
+	}
+	for _, r := range s.rows {
+		var ours, theirs, ratios []float64
+		for _, f := range all {
+			ours, theirs = append(ours, f[r.ours]), append(theirs, f[r.theirs])
+			ratios = append(ratios, r.ratio.of(f[r.ours], f[r.theirs]))
+		}
+		fmt.Printf("| %s | %s | %s | **%s** (%s to %s) | %s |\n", r.what, r.ratio.figure(median(ours)), r.ratio.figure(median(theirs)),
+			r.ratio.text(median(ratios)), r.ratio.text(slices.Min(ratios)), r.ratio.text(slices.Max(ratios)), r.wanted)
+	}
+	return nil
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return math.NaN()
+	}
+	v = slices.Sorted(slices.Values(v))
+	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
