@@ -3,8 +3,10 @@ package model
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/model/onnx"
@@ -32,10 +34,24 @@ func Load(path string, h *Hints) (*Network, error) {
 	}
 	n, err := parse(b, filepath.Dir(path), h)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, withWayOut(err))
 	}
 	n.path = path
 	return n, nil
+}
+
+// withWayOut ends an error with what to do, where it does not yet: behind a
+// semicolon, as everywhere.
+func withWayOut(err error) error {
+	switch {
+	case strings.Contains(err.Error(), "; "):
+		return err
+	case errors.Is(err, ErrInvalid):
+		return fmt.Errorf("%w; get the file again, or export it again", err)
+	case errors.Is(err, ErrNotDetector):
+		return fmt.Errorf("%w; give the ONNX file of a YOLOv5, YOLOX or YOLOv8 detector", err)
+	}
+	return err
 }
 
 // parse reads a network from the bytes of its file.

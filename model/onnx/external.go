@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -135,7 +136,10 @@ func (x *externals) file(location string) ([]byte, error) {
 	// a named pipe cannot hold the reader.
 	f, err := x.root.OpenFile(clean, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%w; put the file beside the model", err)
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, fmt.Errorf("%s: %w; put the file beside the model", quote(location), err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
