@@ -63,7 +63,7 @@ func Open(path string, o *Options) (*Detector, error) {
 	if d.nms.MaxDet == 0 {
 		d.nms.MaxDet = DefaultMaxDet
 	}
-	d.backend, err = ort.Open(n, ort.Config{Height: d.height, Width: d.width, Threads: o.Threads})
+	d.backend, err = ort.Open(n, ort.Config{Height: d.height, Width: d.width, Threads: o.Threads, Slots: o.Slots})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -142,6 +142,16 @@ func (d *Detector) MaxBatch() int {
 		return 0
 	}
 	return d.backend.MaxBatch()
+}
+
+// Slots is how many batches the network works on at once.
+func (d *Detector) Slots() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.backend == nil {
+		return 0
+	}
+	return d.backend.Slots()
 }
 
 // Detect finds the objects in one picture.

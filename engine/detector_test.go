@@ -22,16 +22,28 @@ func openPicture(t *testing.T, name string) *imaging.Picture {
 	return p
 }
 
-// One Detector serves many goroutines, and each picture gets its own boxes.
+// One Detector serves many goroutines, and each picture gets its own boxes,
+// however many batches the network works on at once.
 func TestDetectFromManyGoroutines(t *testing.T) {
-	d, err := Open(carried, &Options{Height: 256, Width: 256, Batch: 4})
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range []struct{ asked, slots int }{{0, 1}, {2, 2}, {8, 3}} {
+		d, err := Open(carried, &Options{Height: 256, Width: 256, Batch: 4, Threads: 3, Slots: c.asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Slots() != c.slots {
+			t.Errorf("asked for %d slots with 3 threads: %d, want %d", c.asked, d.Slots(), c.slots)
+		}
+		detectFromMany(t, d)
+		d.Close()
 	}
-	defer d.Close()
+}
+
+func detectFromMany(t *testing.T, d *Detector) {
+	t.Helper()
 	pictures := []*imaging.Picture{openPicture(t, "mountains.jpg"), openPicture(t, "room.jpg"), openPicture(t, "sunset.jpg")}
 	want := make([]Result, len(pictures))
 	for i, p := range pictures {
+		var err error
 		if want[i], err = d.Detect(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}

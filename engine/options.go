@@ -29,6 +29,10 @@ type Options struct {
 	AgnosticNMS bool
 	// Threads the CPU computes with; 0 means one per core.
 	Threads int
+	// Slots is how many batches the network works on at once, on the CPU each
+	// with its share of Threads. More give more pictures a second, one gives
+	// each picture back soonest; 0 means 1. Calls beyond it wait their turn.
+	Slots int
 	// Log gets warnings; nil means slog.Default.
 	Log *slog.Logger
 }

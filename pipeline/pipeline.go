@@ -17,6 +17,7 @@ import (
 type Detector interface {
 	DetectBatch(ctx context.Context, pictures []*imaging.Picture) ([]engine.Result, error)
 	MaxBatch() int
+	Slots() int
 }
 
 // Item is one picture on its way through. Err is set where it could not be
@@ -54,10 +55,6 @@ type Options struct {
 	Emit func(*Item) error
 }
 
-// underWay is the number of batches handed to the detector at once: one that
-// computes and one being prepared behind it.
-const underWay = 2
-
 // Run takes every source through the detector and returns the first error of
 // Emit, of the detector, or of ctx. Pictures that fail are items with Err set,
 // not errors of the run.
@@ -72,7 +69,9 @@ func Run(ctx context.Context, d Detector, sources iter.Seq2[string, error], o Op
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &run{ctx: ctx, cancel: cancel, detector: d, options: o, batch: batch}
+	// those that compute and one being prepared behind them
+	underWay := d.Slots() + 1
+	r := &run{ctx: ctx, cancel: cancel, detector: d, options: o, batch: batch, underWay: underWay}
 
 	// the capacities bound the pictures held at once: those being read or
 	// waiting, those in batches, those being finished
@@ -102,6 +101,7 @@ type run struct {
 	detector Detector
 	options  Options
 	batch    int
+	underWay int // batches with the detector at once, at most
 	failed   atomic.Pointer[error]
 }
 
@@ -180,12 +180,12 @@ func (r *run) readAll(toRead <-chan *Item) {
 	}
 }
 
-// detectAll forms batches of the pictures in order and runs up to underWay of
-// them at once.
+// detectAll forms batches of the pictures in order and hands them to the
+// detector, several at once.
 func (r *run) detectAll(toDetect <-chan *Item, toFinish chan<- *Item) {
 	var batches sync.WaitGroup
 	defer func() { batches.Wait(); close(toFinish) }()
-	slots := make(chan struct{}, underWay)
+	slots := make(chan struct{}, r.underWay)
 	start := func(items []*Item) bool {
 		if len(items) == 0 {
 			return true

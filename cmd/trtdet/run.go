@@ -22,6 +22,10 @@ const (
 	categoryOutput = "What comes out"
 	// maxBatch is the most pictures at once: a few batches are held in memory.
 	maxBatch = 1024
+	// manySlots is how many batches the network works on at once where there is
+	// more than one picture: nobody waits for a single one, and threads that
+	// work apart do not wait for each other. Each slot holds a network's memory.
+	manySlots = 4
 )
 
 func runCommand() *cli.Command {
@@ -41,6 +45,8 @@ func runCommand() *cli.Command {
 				DefaultText: "the model's, 640 where it is dynamic"},
 			&cli.IntFlag{Category: categoryRun, Name: "batch", Usage: "`N` pictures at once", Value: 1},
 			&cli.IntFlag{Category: categoryRun, Name: "threads", Usage: "`N` threads on the CPU", DefaultText: "one per core"},
+			&cli.IntFlag{Category: categoryRun, Name: "slots", Usage: "`N` batches in the network at once, each with its share of the threads: more pictures a second, each later",
+				DefaultText: "1 for one picture, up to 4 for more"},
 			&cli.IntFlag{Category: categoryDetection, Name: "max-det", Usage: "most detections `N` in a picture", Value: engine.DefaultMaxDet},
 			&cli.IntSliceFlag{Category: categoryDetection, Name: "classes", Usage: "keep these class `INDICES` only: 0,2,5", DefaultText: "all"},
 			&cli.BoolFlag{Category: categoryDetection, Name: "agnostic-nms", Usage: "let boxes of different classes suppress each other"},
@@ -78,18 +84,22 @@ func runPictures(c *cli.Context) error {
 	if c.Bool("save-conf") && !c.Bool("save-txt") {
 		return usagef("--save-conf adds scores to label files: say --save-txt too")
 	}
+	total := countSources(sources)
+	if !c.IsSet("slots") && total != 1 {
+		options.Slots = manySlots
+	}
 	detector, err := engine.Open(modelPath, options)
 	if err != nil {
 		return err
 	}
 	defer detector.Close()
-	return runOver(c, detector, sources, options)
+	return runOver(c, detector, sources, total, options)
 }
 
 func runOptions(c *cli.Context) (*engine.Options, error) {
 	o := &engine.Options{
 		Batch: c.Int("batch"), MaxDet: c.Int("max-det"), Classes: c.IntSlice("classes"),
-		AgnosticNMS: c.Bool("agnostic-nms"), Threads: c.Int("threads"),
+		AgnosticNMS: c.Bool("agnostic-nms"), Threads: c.Int("threads"), Slots: c.Int("slots"),
 	}
 	for flag, most := range map[string]int{"batch": maxBatch, "max-det": math.MaxInt32} {
 		if n := c.Int(flag); n < 1 || n > most {
@@ -100,8 +110,10 @@ func runOptions(c *cli.Context) (*engine.Options, error) {
 		return nil, usagef("--line-thickness %d: want 1 to 1000", n)
 	}
 	// ONNX Runtime's threads spin: many more than cores stand in each other's way for minutes
-	if n, most := c.Int("threads"), max(64, runtime.NumCPU()); c.IsSet("threads") && (n < 1 || n > most) {
-		return nil, usagef("--threads %d: want 1 to %d", n, most)
+	for _, flag := range []string{"threads", "slots"} {
+		if n, most := c.Int(flag), max(64, runtime.NumCPU()); c.IsSet(flag) && (n < 1 || n > most) {
+			return nil, usagef("--%s %d: want 1 to %d", flag, n, most)
+		}
 	}
 	var err error
 	if o.Device, err = engine.ParseDevice(c.String("device")); err != nil {
@@ -117,7 +129,8 @@ func runOptions(c *cli.Context) (*engine.Options, error) {
 }
 
 // runOver takes the sources through the detector and reports what comes out.
-func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Options) error {
+// total is how many they are, -1 where nobody knows.
+func runOver(c *cli.Context, d *engine.Detector, sources []string, total int, o *engine.Options) error {
 	writer, err := report.NewWriter(c.String("format"), c.App.Writer, longestName(d))
 	if err != nil {
 		return err
@@ -127,10 +140,6 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, o *engine.Opt
 		return err
 	}
 	screen := c.App.ErrWriter.(*console)
-	total := -1
-	if screen.terminal {
-		total = countSources(sources)
-	}
 	progress := startRunProgress(screen, total)
 	var pictures, failed, found int
 	var nonFinite atomic.Int64

@@ -46,6 +46,7 @@ func TestWrongUsage(t *testing.T) {
 		{"run m.onnx a.jpg --max-det 0", []string{"--max-det 0"}},
 		{"run m.onnx a.jpg --batch -1", []string{"--batch -1"}},
 		{"run m.onnx a.jpg --batch 1000000", []string{"--batch 1000000", "1024"}},
+		{"run m.onnx a.jpg --slots 0", []string{"--slots 0"}},
 		{"run m.onnx a.jpg --threads 0", []string{"--threads 0"}},
 		{"run m.onnx a.jpg --threads 100000", []string{"--threads 100000", "want 1 to"}},
 		{"run m.onnx a.jpg --format xml", []string{"--format xml", "jsonl"}},

@@ -37,6 +37,8 @@ type Backend interface {
 	Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) ([]Found, Timing, error)
 	// MaxBatch is the largest batch the network takes; 0 means any.
 	MaxBatch() int
+	// Slots is how many batches the network works on at once.
+	Slots() int
 	// Device names what the network runs on, such as "cpu".
 	Device() string
 	// Close frees what the backend holds. It is safe to call twice, not while

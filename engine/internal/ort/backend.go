@@ -3,6 +3,7 @@ package ort
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
@@ -19,6 +20,24 @@ type Config struct {
 	Height, Width int
 	// Threads that ONNX Runtime computes with; 0 means one per core.
 	Threads int
+	// Slots is how many batches it computes at once, each with its share of
+	// the threads; 0 means 1.
+	Slots int
+}
+
+// share returns how many slots there are and how many threads each has.
+// Slots without a whole thread would only stand in each other's way.
+func (c Config) share() (slots, threads int) {
+	slots = max(c.Slots, 1)
+	if slots == 1 {
+		return 1, c.Threads
+	}
+	all := c.Threads
+	if all == 0 {
+		all = runtime.GOMAXPROCS(0)
+	}
+	slots = min(slots, all)
+	return slots, all / slots
 }
 
 // Backend runs one network in ONNX Runtime. See backend.Backend.
@@ -34,15 +53,15 @@ type Backend struct {
 	// halves are the inputs and outputs that the file has in float16. The
 	// network here has them in float32, and ONNX Runtime leaves out casts to
 	// and fro, so they are rounded on the host: the file's own numbers.
-	halves  map[string]bool
-	inputs  chan []float32 // free input buffers; its length bounds the batches under way
-	network chan struct{}  // holds one token: one batch at a time uses all threads
+	halves map[string]bool
+	inputs chan []float32 // free input buffers; its length bounds the batches under way
+	slots  chan struct{}  // holds a token for each batch in the network
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
-// batchesUnderWay is one batch in the network and one on either side of it.
-const batchesUnderWay = 3
+// batchesBeside is one batch on either side of those in the network.
+const batchesBeside = 2
 
 // Open makes the network ready to run, with float32 inputs and outputs. The
 // network is not needed afterwards.
@@ -65,6 +84,7 @@ func Open(n *model.Network, c Config) (*Backend, error) {
 	if input.DType != "float32" {
 		return nil, fmt.Errorf("input %s is %s, want float32 or float16: export the model with float inputs", input.Name, input.DType)
 	}
+	slots, threads := c.share()
 	b := &Backend{
 		decoder:    decoder,
 		preprocess: n.Preprocess,
@@ -73,13 +93,13 @@ func Open(n *model.Network, c Config) (*Backend, error) {
 		input:      input.Name,
 		outputs:    headOutputs(n.Head),
 		halves:     halves,
-		inputs:     make(chan []float32, batchesUnderWay),
-		network:    make(chan struct{}, 1),
+		inputs:     make(chan []float32, slots+batchesBeside),
+		slots:      make(chan struct{}, slots),
 	}
 	if size, dynamic := n.Batch(); !dynamic {
 		b.batch = size
 	}
-	for range batchesUnderWay {
+	for range cap(b.inputs) {
 		b.inputs <- nil
 	}
 	data, err := n.Marshal()
@@ -91,7 +111,7 @@ func Open(n *model.Network, c Config) (*Backend, error) {
 		return nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
 	defer options.Destroy()
-	if err := options.SetIntraOpNumThreads(c.Threads); err != nil {
+	if err := options.SetIntraOpNumThreads(threads); err != nil {
 		return nil, fmt.Errorf("ONNX Runtime, --threads %d: %w", c.Threads, err)
 	}
 	b.session, err = onnxruntime.NewDynamicAdvancedSessionWithONNXData(data, []string{input.Name}, b.outputs, options)
@@ -118,6 +138,9 @@ func headOutputs(h decode.Head) []string {
 
 // MaxBatch is the largest batch the network takes; 0 means any.
 func (b *Backend) MaxBatch() int { return b.batch }
+
+// Slots is how many batches the network works on at once.
+func (b *Backend) Slots() int { return cap(b.slots) }
 
 // Device returns "cpu".
 func (b *Backend) Device() string { return "cpu" }

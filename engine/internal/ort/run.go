@@ -27,7 +27,7 @@ func (b *Backend) run(ctx context.Context, input []float32, rows int) (outputs [
 	defer options.Destroy()
 
 	select {
-	case b.network <- struct{}{}:
+	case b.slots <- struct{}{}:
 	case <-ctx.Done():
 		return nil, nil, 0, ctx.Err()
 	}
@@ -40,7 +40,7 @@ func (b *Backend) run(ctx context.Context, input []float32, rows int) (outputs [
 	values := make([]onnxruntime.Value, len(b.outputs))
 	err = b.session.RunWithOptions([]onnxruntime.Value{tensor}, values, options)
 	took = time.Since(start)
-	<-b.network
+	<-b.slots
 	if !stop() {
 		<-terminated // the options must outlive the call that is using them
 	}
