@@ -11,7 +11,7 @@ while read -r word rest; do
 		package=${rest%%[[:space:]]*}
 		for target in ${targets[@]+"${targets[@]}"}; do
 			echo "== $package $target"
-			go test -run '^$' -fuzz "^$target\$" -fuzztime "${1:?usage: build/fuzz.sh TIME, such as 30s}" "$package"
+			go test -run '^$' -fuzzminimizetime 1s -fuzz "^$target\$" -fuzztime "${1:?usage: build/fuzz.sh TIME, such as 30s}" "$package"
 		done
 		targets=()
 		;;

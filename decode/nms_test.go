@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -164,26 +165,69 @@ func TestDecimal(t *testing.T) {
 	}
 }
 
-// FuzzNMS: what is kept is a part of what came, best first, and no two of a
-// class overlap by more than the threshold.
-func FuzzNMS(f *testing.F) {
-	f.Add(uint64(1), uint16(50), uint8(3), float32(640), float32(0.45), uint16(0), false)
-	f.Add(uint64(2), uint16(400), uint8(1), float32(1e-6), float32(0), uint16(5), true)
-	f.Add(uint64(3), uint16(300), uint8(200), float32(8000), float32(1), uint16(0), false)
-	f.Fuzz(func(t *testing.T, seed uint64, n uint16, classes uint8, side, iou float32, maxDet uint16, agnostic bool) {
-		if !(side > 0 && side < 1e30) || !(iou >= 0 && iou <= 1) {
-			t.Skip()
+// rawCandidates are boxes of any finite numbers: 18 bytes each.
+func rawCandidates(raw []byte) []Candidate {
+	var out []Candidate
+	for ; len(raw) >= 18 && len(out) < 200; raw = raw[18:] {
+		number := func(i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:])) }
+		c := Candidate{Box{number(0), number(1), number(2), number(3)}, float32(raw[16]) / 255, int32(raw[17] % 16), int32(len(out))}
+		if b := c.Box; finite(b.X1) && finite(b.Y1) && finite(b.X2) && finite(b.Y2) {
+			out = append(out, c)
 		}
+	}
+	return out
+}
+
+// FuzzNMS: what is kept is a part of what came, each box once, best first; no
+// two that may suppress each other overlap by more than the threshold; no
+// number is NaN; and it is what the plain algorithm keeps.
+func FuzzNMS(f *testing.F) {
+	corners := func(boxes ...[4]float32) (raw []byte) {
+		for i, b := range boxes {
+			for _, v := range b {
+				raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+			}
+			raw = append(raw, byte(255-i), byte(i%2))
+		}
+		return raw
+	}
+	f.Add(uint64(1), uint16(50), uint8(3), float32(640), float32(0.45), uint16(0), false, []byte{})
+	f.Add(uint64(2), uint16(400), uint8(1), float32(1e-6), float32(0), uint16(5), true, []byte{})
+	f.Add(uint64(3), uint16(300), uint8(200), float32(8000), float32(1), uint16(0), false, []byte{})
+	f.Add(uint64(4), uint16(0), uint8(0), float32(1), float32(0.5), uint16(0), false,
+		corners([4]float32{0, 0, 10, 10}, [4]float32{1, 1, 9, 9}, [4]float32{10, 10, 0, 0}, [4]float32{5, 5, 5, 5}))
+	f.Add(uint64(5), uint16(3), uint8(1), float32(1), float32(0.1), uint16(2), true,
+		corners([4]float32{-3e38, -3e38, 3e38, 3e38}, [4]float32{1e-45, 0, 1e-40, 1e-38}, [4]float32{-1e20, 0, 1e20, 1}))
+	f.Fuzz(func(t *testing.T, seed uint64, n uint16, classes uint8, side, iou float32, maxDet uint16, agnostic bool, raw []byte) {
+		// any side and threshold, folded into what they may be
+		if !finite(side) {
+			side = 640
+		}
+		side = min(max(float32(math.Abs(float64(side))), 1e-30), 1e30)
+		if !finite(iou) {
+			iou = 0.45
+		}
+		iou -= float32(math.Floor(float64(iou)))
 		in := randomCandidates(rand.New(rand.NewPCG(seed, 1)), int(n%600), int(classes)+1, side)
+		for _, c := range rawCandidates(raw) {
+			c.Anchor += 600
+			in = append(in, c)
+		}
 		o := NMSOptions{IoU: iou, MaxDet: int(maxDet), Agnostic: agnostic}
 		got := NMS(slices.Clone(in), o)
 		if maxDet > 0 && len(got) > int(maxDet) {
 			t.Fatalf("%d kept, at most %d were asked for", len(got), maxDet)
 		}
+		came := map[int32]Candidate{}
+		for _, c := range in {
+			came[c.Anchor] = c
+		}
 		for i, a := range got {
-			if !slices.Contains(in, a) {
-				t.Fatalf("%+v was not among the candidates", a)
+			// NaN equals nothing, so there is none either
+			if c, ok := came[a.Anchor]; !ok || c != a {
+				t.Fatalf("%+v was not among the candidates, or twice among what is kept", a)
 			}
+			delete(came, a.Anchor)
 			if i > 0 && (got[i-1].Score < a.Score || got[i-1].Score == a.Score && got[i-1].Anchor >= a.Anchor) {
 				t.Fatalf("%+v stands before %+v", got[i-1], a)
 			}
@@ -192,6 +236,9 @@ func FuzzNMS(f *testing.F) {
 					t.Fatalf("%+v and %+v overlap by %g", a, b, slowIoU(a, b, agnostic))
 				}
 			}
+		}
+		if want := slowNMS(in, o); !slices.Equal(got, want) {
+			t.Fatalf("%d kept, the plain algorithm keeps %d", len(got), len(want))
 		}
 	})
 }

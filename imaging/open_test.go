@@ -199,6 +199,9 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("RIFF\x24\x00\x00\x00WEBPVP8 \x18\x00\x00\x00\x30\x01\x00\x9d\x01\x2a\x01\x00\x01\x00\x02\x00\x34\x25\xa4\x00\x03\x70\x00\xfe\xfb\x94\x00\x00"))
 	f.Add([]byte("RIFF\x24\x00\x00\x00WEBPEXIF\xff\xff\xff\xff"))
 	f.Add(claiming(9, 1<<31-1))
+	f.Add([]byte("RIFF\x16\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x09\x00\x00\x09\x00\x00"))
+	f.Add([]byte("GIF89a\x01\x00\x01\x00"))
+	f.Add(encoded(f, func(b *bytes.Buffer) error { return jpeg.Encode(b, small().rgba(), nil) })[:300])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := Read(bytes.NewReader(data), Limits{MaxPixels: 1 << 16})
 		if err != nil {

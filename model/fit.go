@@ -289,11 +289,14 @@ func (r *reading) fitMap(l *level, output string, na int) (*fit, error) {
 	if fiveD {
 		na = v.Shape[1]
 	}
-	layouts := []decode.Layout{decode.Fused}
-	if na > 0 && sum%na == 0 {
+	var layouts []decode.Layout
+	switch {
+	case na > 0 && sum%na == 0:
 		layouts = f.layouts(na, sum/na)
-	} else {
-		na = 1
+	case len(f.maps) == 1:
+		layouts, na = []decode.Layout{decode.Fused}, 1
+	default: // maps apart can only be put together by a number of anchors
+		return nil, nil
 	}
 	no := sum / na
 	if fiveD && (v.Shape[2] != l.ny || v.Shape[3] != l.nx || v.Shape[4] != no) ||

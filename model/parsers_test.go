@@ -1,6 +1,7 @@
 package model
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -33,20 +34,22 @@ func TestParseLiteral(t *testing.T) {
 
 func FuzzLiteral(f *testing.F) {
 	f.Add(`{0: 'person', 1: "it's", 2: [1, 2.5, None]}`)
+	f.Add(`{0: 'person', 1: "it's", 2: 3}`)
+	f.Add(`[[10, 13, 16, 30], [(30, 61), (62.5, 45)]]`)
+	f.Add(`['\x41', '\u00e9', '\U0001f600']`)
 	f.Fuzz(func(t *testing.T, text string) {
 		v, err := parseLiteral(text)
 		if err != nil && !errors.Is(err, errLiteral) {
 			t.Fatalf("error of another kind: %v", err)
 		}
-		_, _ = namesOf(v)
-		if anchors, err := anchorsOf(v); err == nil && checkAnchors(anchors) == nil {
-			ascending(anchors)
-		}
+		checkWords(t, v, v)
 	})
 }
 
 func FuzzYAML(f *testing.F) {
 	f.Add([]byte("nc: 80\nanchors:\n  - [10,13, 16,30]\nnames:\n  0: a\n  1: 'b'\n"))
+	f.Add([]byte("path: ../x\nnames: [cat, 'dog', 3, yes]\n"))
+	f.Add([]byte("names: {0: a, 1: b, 3: c}\nanchors: [[1, 2], [.inf, .nan]]\n"))
 	f.Add([]byte("a: &x [1]\nb: *x\n"))
 	f.Add([]byte("a: |\n  text\nb: !!str 3\n? x\n: y\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -57,9 +60,27 @@ func FuzzYAML(f *testing.F) {
 			}
 			return
 		}
-		_, _ = namesOf(top["names"])
-		_, _ = anchorsOf(top["anchors"])
+		checkWords(t, top["names"], top["anchors"])
 	})
+}
+
+// checkWords takes names and anchors out of what a parser gave: names by every
+// id from 0 on, anchors of positive sizes.
+func checkWords(t *testing.T, names, anchors any) {
+	if list, err := namesOf(names); err == nil && len(list) > maxClasses {
+		t.Fatalf("%d names", len(list))
+	}
+	levels, err := anchorsOf(anchors)
+	if err != nil || checkAnchors(levels) != nil {
+		return
+	}
+	for _, level := range ascending(levels) {
+		for _, a := range level {
+			if !(a[0] > 0 && a[1] > 0) {
+				t.Fatalf("anchor %v", a)
+			}
+		}
+	}
 }
 
 func TestYAMLLimits(t *testing.T) {
@@ -161,6 +182,8 @@ func FuzzManifest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	f.Add(b[:len(b)/2])
+	f.Add([]byte(`{"version": 1, "head": {"levels": [{"anchors": [[1e999, 1]]}]}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := ParseManifest(b)
 		if err != nil {
@@ -169,35 +192,16 @@ func FuzzManifest(f *testing.F) {
 			}
 			return
 		}
-		if err := m.Validate(); err != nil {
+		once, err := json.Marshal(m)
+		if err != nil {
 			t.Fatal(err)
 		}
-	})
-}
-
-func FuzzLoad(f *testing.F) {
-	for _, s := range []*small{heads(true, 1, 3, 64, 96), heads(false, "b", 3, "h", "w"), fiveD(1, 2, 8, 16, 16)} {
-		b, err := s.m.Marshal()
+		again, err := ParseManifest(once)
 		if err != nil {
-			f.Fatal(err)
+			t.Fatalf("what was written cannot be read: %v", err)
 		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		n, err := parse(b, "", &Hints{Anchors: twoAnchors})
-		if err != nil {
-			return
-		}
-		if err := n.Head.Validate(); err != nil {
-			t.Fatalf("a head that does not fit itself: %v", err)
-		}
-		if err := n.MakeBatchDynamic(); err != nil && !errors.Is(err, ErrBatch) && !errors.Is(err, ErrInvalid) {
-			t.Logf("batch: %v", err)
-		}
-		if err := n.Half(); err == nil {
-			if _, err := n.Marshal(); err != nil {
-				t.Fatal(err)
-			}
+		if twice, err := json.Marshal(again); err != nil || string(twice) != string(once) {
+			t.Fatalf("writing twice gives two manifests: %v\n%s\n%s", err, once, twice)
 		}
 	})
 }
