@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # build/test.sh [--full] [GO FLAGS]: every test, after `make test` has set up and built. --full leaves out -short and adds the
-# race detector over every package and csrc under the sanitizers.
+# race detector over every package, csrc under the sanitizers, and every file that training exports.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -57,7 +57,9 @@ fi
 say "Python: training"
 # Under the system's Python, whose PyTorch the article's heads are trained with.
 if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
-	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive /usr/bin/python3 -m unittest discover --top-level-directory . --start-directory training/tests
+	# verbose, so that a test which is skipped says why
+	OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive TRTDET_FULL=${full:+1} /usr/bin/python3 -m unittest discover --verbose \
+		--top-level-directory . --start-directory training/tests
 else
 	echo "skipped: /usr/bin/python3 has no PyTorch here (install python3-torch)"
 fi
