@@ -2,11 +2,8 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -95,21 +92,36 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	}
 	defer part.close()
 
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout,
+			fmt.Errorf("it took longer than %s (--timeout): %w", o.Timeout, context.DeadlineExceeded))
+		defer cancel()
+	}
+	edited, err := unnamedFile()
+	if err != nil {
+		return nil, fmt.Errorf("writing the edited network into %s: %w; TMPDIR names another folder", os.TempDir(), err)
+	}
+	defer edited.Close()
+	builder, err := o.startBuilder(ctx, edited)
+	if err != nil {
+		return nil, err
+	}
+	defer builder.close()
+
 	n, err := prepare(onnxPath, o)
 	if err != nil {
 		return nil, err
 	}
-	job := &buildJob{Plan: part.path(), Flavor: o.TensorRT, Library: o.Library, Config: trt.BuildConfig{
+	job := &buildJob{Plan: part.path(), Config: trt.BuildConfig{
 		WorkspaceBytes: o.WorkspaceBytes, Targets: o.Targets, OptLevel: o.OptLevel,
 	}, DType: rareDType(n)}
 	if job.Config.Profiles, err = profiles(n, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", onnxPath, err)
 	}
-	edited, err := writeEdited(n)
-	if err != nil {
+	if err := writeEdited(edited, n); err != nil {
 		return nil, err
 	}
-	defer edited.Close()
 	cache, err := openCache(job, o.TimingCache)
 	if err != nil {
 		return nil, err
@@ -118,13 +130,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 		defer cache.close()
 	}
 
-	if o.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout,
-			fmt.Errorf("it took longer than %s (--timeout): %w", o.Timeout, context.DeadlineExceeded))
-		defer cancel()
-	}
-	outcome, err := o.runJob(ctx, job, edited)
+	outcome, err := builder.run(job, o.log(), o.progress())
 	if errors.Is(err, trt.ErrUnsupported) && len(o.Targets) > 0 {
 		err = fmt.Errorf("%w; --target takes %s", err, targetNames(trt.RTXTargets()))
 	}
@@ -189,16 +195,46 @@ func (o *BuildOptions) log() *slog.Logger {
 	return o.Log
 }
 
-func (o *BuildOptions) runJob(ctx context.Context, job *buildJob, edited *os.File) (*buildOutcome, error) {
-	progress := o.Progress
-	if progress == nil {
-		progress = func(trt.Progress) {}
+func (o *BuildOptions) progress() func(trt.Progress) {
+	if o.Progress == nil {
+		return func(trt.Progress) {}
 	}
-	if o.InProcess {
-		return job.run(ctx, edited.Fd(), o.log(), progress)
-	}
-	return job.runInChild(ctx, o.Child, edited, o.log(), progress)
+	return o.Progress
 }
+
+// builder is a TensorRT that does a job, in a child process or in this one.
+type builder interface {
+	run(job *buildJob, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error)
+	close()
+}
+
+// startBuilder has TensorRT loaded, in a child while the model is being read.
+// onnx is where the network will be.
+func (o *BuildOptions) startBuilder(ctx context.Context, onnx *os.File) (builder, error) {
+	library := buildLibrary{Flavor: o.TensorRT, Path: o.Library}
+	if o.InProcess {
+		return &inProcess{ctx, library, onnx}, nil
+	}
+	return startChild(ctx, o.Child, library, onnx)
+}
+
+// inProcess is the builder of BuildOptions.InProcess.
+type inProcess struct {
+	ctx     context.Context
+	library buildLibrary
+	onnx    *os.File
+}
+
+func (p *inProcess) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+	library, err := trt.Load(p.library.Flavor, p.library.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer library.Close()
+	return job.run(p.ctx, library, p.onnx.Fd(), log, progress)
+}
+
+func (p *inProcess) close() {}
 
 // prepare reads the model and makes it the network that TensorRT is to see.
 func prepare(path string, o *BuildOptions) (*model.Network, error) {
@@ -277,26 +313,30 @@ func profiles(n *model.Network, o *BuildOptions) ([]trt.Profile, error) {
 	}}}, nil
 }
 
-// writeEdited writes the network to a temporary file, because TensorRT reads
-// files. The file has no name any more, so that nothing is left of it however
-// the build ends.
-func writeEdited(n *model.Network) (*os.File, error) {
-	data, err := n.Marshal()
-	if err != nil {
-		return nil, err
-	}
+// unnamedFile makes a temporary file that has no name any more, so that nothing
+// is left of it however the build ends.
+func unnamedFile() (*os.File, error) {
 	f, err := os.CreateTemp("", "trtdet-*.onnx")
-	if err == nil {
-		err = os.Remove(f.Name())
-	}
-	if err == nil {
-		_, err = f.Write(data)
-	}
 	if err != nil {
+		return nil, pathless(err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("writing the edited network into %s: %w; TMPDIR names another folder", os.TempDir(), pathless(err))
+		return nil, pathless(err)
 	}
 	return f, nil
+}
+
+// writeEdited writes the network for TensorRT, which reads files.
+func writeEdited(f *os.File, n *model.Network) error {
+	data, err := n.Marshal()
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return fmt.Errorf("writing the edited network into %s: %w; TMPDIR names another folder", os.TempDir(), pathless(err))
+	}
+	return nil
 }
 
 // openCache prepares the timing cache's file, if one is asked for.
@@ -332,13 +372,9 @@ func checkFollowsBatch(n *model.Network, outputs []trt.TensorInfo) error {
 }
 
 func newManifest(n *model.Network, job *buildJob, outcome *buildOutcome) (*model.Manifest, error) {
-	sum, size, err := hashFile(job.Plan)
-	if err != nil {
-		return nil, fmt.Errorf("reading the plan back: %w", err)
-	}
 	m := &model.Manifest{
 		Version:             model.ManifestVersion,
-		Plan:                model.ManifestPlan{SHA256: sum, Bytes: size},
+		Plan:                model.ManifestPlan{SHA256: outcome.PlanSHA256, Bytes: outcome.PlanBytes},
 		ONNX:                model.ManifestONNX{SHA256: n.SHA256},
 		TensorRT:            model.ManifestTensorRT{Flavor: string(outcome.Flavor), Version: outcome.Version},
 		ComputeCapabilities: []string{},
@@ -374,15 +410,4 @@ func tensorInfos(tensors []trt.TensorInfo) []model.TensorInfo {
 		infos[i] = model.TensorInfo(t)
 	}
 	return infos
-}
-
-func hashFile(path string) (sum string, size int64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", 0, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	size, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), size, err
 }

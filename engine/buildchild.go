@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,9 +16,10 @@ import (
 
 // A build runs in a child process, because a hostile or merely unlucky ONNX
 // file crashes TensorRT's parser, runs it for ever, or deadlocks it for lack of
-// memory. The child reads one buildJob from standard input and the network from
-// onnxFD, writes buildEvents to eventsFD, one JSON object a line, and goes away
-// when standard input ends: that is how it notices that its parent has died.
+// memory. The child reads from standard input a buildLibrary, which it loads while
+// its parent still reads the model, and a buildJob once the network lies in
+// onnxFD. It writes buildEvents to eventsFD, one JSON object a line, and goes
+// away when standard input ends: that is how it notices that its parent has died.
 const (
 	eventsFD = 3
 	onnxFD   = 4
@@ -73,18 +73,19 @@ func BuildChild() int {
 	syscall.CloseOnExec(eventsFD) // what this process starts must not keep the pipe open
 	syscall.CloseOnExec(onnxFD)
 	events := os.NewFile(eventsFD, "events")
-	in := bufio.NewReader(os.Stdin)
-	line, err := in.ReadBytes('\n')
-	var job buildJob
-	if err == nil {
-		err = json.Unmarshal(line, &job)
-	}
-	if err != nil {
+	in := json.NewDecoder(os.Stdin)
+	var wanted buildLibrary
+	if err := in.Decode(&wanted); err != nil {
 		fmt.Fprintln(os.Stderr, "trtdet: this command is started by `trtdet build` and takes its job from it:", err)
 		return 2
 	}
+	library, loadErr := trt.Load(wanted.Flavor, wanted.Path)
+	var job buildJob
+	if err := in.Decode(&job); err != nil { // the parent wants no engine any more
+		return 1
+	}
 	go func() {
-		io.Copy(io.Discard, in) //nolint:errcheck // ends when the parent does
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // ends when the parent does
 		os.Exit(1)
 	}()
 	var mu sync.Mutex
@@ -94,7 +95,12 @@ func BuildChild() int {
 		defer mu.Unlock()
 		encoder.Encode(e) //nolint:errcheck // a parent that no longer reads is about to kill us
 	}
-	outcome, err := job.run(context.Background(), onnxFD, slog.New(eventHandler{send}), func(p trt.Progress) {
+	if loadErr != nil {
+		send(buildEvent{Failed: newBuildFailure(loadErr)})
+		return 1
+	}
+	defer library.Close()
+	outcome, err := job.run(context.Background(), library, onnxFD, slog.New(eventHandler{send}), func(p trt.Progress) {
 		send(buildEvent{Progress: &p})
 	})
 	if err != nil {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,12 @@ import (
 	"github.com/trtdet/trtdet/trt"
 )
 
+// buildLibrary is the TensorRT that a build asks for.
+type buildLibrary struct {
+	Flavor trt.Flavor `json:"flavor"`
+	Path   string     `json:"path,omitempty"` // a library or folder, "" for the usual places
+}
+
 // buildJob is the part of a build that TensorRT does: files in, files out. It
 // travels to the child process as JSON.
 type buildJob struct {
@@ -20,8 +28,6 @@ type buildJob struct {
 	// TimingCache is read if it exists; the new one goes to TimingCacheOut.
 	TimingCache    string          `json:"timing_cache,omitempty"`
 	TimingCacheOut string          `json:"timing_cache_out,omitempty"`
-	Flavor         trt.Flavor      `json:"flavor"`
-	Library        string          `json:"library,omitempty"`
 	Config         trt.BuildConfig `json:"config"`
 	// DType is what not every GPU computes in, if the network has it.
 	DType string `json:"dtype,omitempty"`
@@ -33,18 +39,16 @@ type buildOutcome struct {
 	Version string           `json:"version"`
 	Inputs  []trt.TensorInfo `json:"inputs"`
 	Outputs []trt.TensorInfo `json:"outputs"`
+	// PlanSHA256 and PlanBytes are of the plan that was written.
+	PlanSHA256 string `json:"plan_sha256"`
+	PlanBytes  int64  `json:"plan_bytes"`
 	// Ignored has a sentence for each setting this TensorRT does not take.
 	Ignored []string `json:"ignored,omitempty"`
 }
 
 // run does the job in this process. onnx is the network's file, open for
 // reading; it may have no name.
-func (j *buildJob) run(ctx context.Context, onnx uintptr, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
-	library, err := trt.Load(j.Flavor, j.Library)
-	if err != nil {
-		return nil, err
-	}
-	defer library.Close()
+func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx uintptr, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
 	builder, err := library.NewBuilder(slog.New(reasons{log.Handler()}))
 	if err != nil {
 		return nil, err
@@ -77,7 +81,12 @@ func (j *buildJob) run(ctx context.Context, onnx uintptr, log *slog.Logger, prog
 		return nil, err
 	}
 	defer plan.Close()
-	if err := overwrite(j.Plan, plan.Bytes()); err != nil {
+	hash := make(chan [sha256.Size]byte, 1)
+	go func() { hash <- sha256.Sum256(plan.Bytes()) }()
+	err = overwrite(j.Plan, plan.Bytes())
+	sum := <-hash // before the plan is closed
+	outcome.PlanSHA256, outcome.PlanBytes = hex.EncodeToString(sum[:]), int64(len(plan.Bytes()))
+	if err != nil {
 		return nil, fmt.Errorf("writing the engine into %s: %w; -o names another place", filepath.Dir(j.Plan), err)
 	}
 	if cache := plan.TimingCache(); j.TimingCacheOut != "" && cache != nil {

@@ -27,48 +27,74 @@ var ErrBuildCrashed = errors.New("TensorRT did not survive this model")
 // deadlocked, which is how TensorRT answers too little memory.
 const stall = 60 * time.Second
 
-// runInChild does the job in a process of its own. A cancelled ctx kills it.
-func (j *buildJob) runInChild(ctx context.Context, command []string, onnx *os.File, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
-	job, err := json.Marshal(j)
-	if err != nil {
-		return nil, err
-	}
+// child is the process that TensorRT runs in.
+type child struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser // stays open: its end is the child's sign that the parent is gone
+	events *os.File
+	said   *tail
+	ended  bool
+}
+
+// startChild starts the process, which loads the library. A cancelled ctx
+// kills it. onnx is where the network will be.
+func startChild(ctx context.Context, command []string, library buildLibrary, onnx *os.File) (*child, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting the build: %w", err)
 	}
-	defer reader.Close()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	child := exec.CommandContext(ctx, command[0], command[1:]...)
-	child.Env = append(os.Environ(), "GOTRACEBACK=none") // a crash is one line of ours, its addresses help nobody
-	child.ExtraFiles = []*os.File{writer, onnx}          // become eventsFD and onnxFD
+	defer writer.Close()
+	c := &child{events: reader, said: &tail{limit: 4 << 10}}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	c.cmd = exec.CommandContext(c.ctx, command[0], command[1:]...)
+	c.cmd.Env = append(os.Environ(), "GOTRACEBACK=none") // a crash is one line of ours, its addresses help nobody
+	c.cmd.ExtraFiles = []*os.File{writer, onnx}          // become eventsFD and onnxFD
 	// a group of its own: Ctrl+C on the terminal reaches the parent alone
-	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	said := &tail{limit: 4 << 10}
-	child.Stdout, child.Stderr = said, said
-	child.WaitDelay = time.Second
-	child.Cancel = func() error { return syscall.Kill(-child.Process.Pid, syscall.SIGKILL) } // its whole group
-	stdin, err := child.StdinPipe()                                                          // stays open: its end is the child's sign that the parent is gone
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.cmd.Stdout, c.cmd.Stderr = c.said, c.said
+	c.cmd.WaitDelay = time.Second
+	c.cmd.Cancel = func() error { return syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) } // its whole group
+	if c.stdin, err = c.cmd.StdinPipe(); err == nil {
+		err = c.cmd.Start()
+	}
 	if err != nil {
-		writer.Close()
+		c.cancel(nil)
+		reader.Close()
 		return nil, fmt.Errorf("starting the build: %w", err)
 	}
-	err = child.Start()
-	writer.Close()
-	if err != nil {
-		return nil, fmt.Errorf("starting the build: %w", err)
+	c.tell(library)
+	return c, nil
+}
+
+// tell sends the child its next line.
+func (c *child) tell(v any) {
+	if err := json.NewEncoder(c.stdin).Encode(v); err != nil {
+		c.cancel(fmt.Errorf("%w: its process does not take its job: %w", ErrBuildCrashed, err))
 	}
-	if _, err = stdin.Write(append(job, '\n')); err != nil {
-		cancel(fmt.Errorf("%w: its process does not take its job: %w", ErrBuildCrashed, err))
+}
+
+// close ends the process, if it has not come to its end.
+func (c *child) close() {
+	c.cancel(nil)
+	if !c.ended {
+		c.cmd.Wait() //nolint:errcheck // it was killed
 	}
+	c.events.Close()
+}
+
+// run has the child do the job.
+func (c *child) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+	ctx, cancel := c.ctx, c.cancel
+	c.tell(job)
 	var heard atomic.Int64 // counts events, so that the watch sees life in them too
-	go watch(ctx, child.Process.Pid, &heard, func() {
+	go watch(ctx, c.cmd.Process.Pid, &heard, func() {
 		cancel(fmt.Errorf("%w: it has done nothing for %s, most often for lack of memory", ErrBuildCrashed, stall))
 	})
 	var outcome *buildOutcome
 	var failure error
-	decoder := json.NewDecoder(reader)
+	decoder := json.NewDecoder(c.events)
 	for {
 		var e buildEvent
 		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
@@ -89,7 +115,8 @@ func (j *buildJob) runInChild(ctx context.Context, command []string, onnx *os.Fi
 			failure = e.Failed
 		}
 	}
-	err = child.Wait()
+	err := c.cmd.Wait()
+	c.ended = true
 	switch {
 	case context.Cause(ctx) != nil:
 		return nil, context.Cause(ctx)
@@ -98,7 +125,7 @@ func (j *buildJob) runInChild(ctx context.Context, command []string, onnx *os.Fi
 	case outcome != nil:
 		return outcome, nil
 	}
-	return nil, crash(err, said.String())
+	return nil, crash(err, c.said.String())
 }
 
 // crash words the end of a child that did not say goodbye.

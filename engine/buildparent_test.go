@@ -12,15 +12,20 @@ import (
 	"github.com/trtdet/trtdet/trt"
 )
 
-// child runs a job with a shell script in the child's place.
-func child(ctx context.Context, script string, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
-	return (&buildJob{}).runInChild(ctx, []string{"sh", "-c", script}, nil, log, progress)
+// script runs a job with a shell script in the child's place.
+func script(ctx context.Context, text string, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+	c, err := startChild(ctx, []string{"sh", "-c", text}, buildLibrary{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	return c.run(&buildJob{}, log, progress)
 }
 
 func TestChildReports(t *testing.T) {
 	var log bytes.Buffer
 	var phases []string
-	outcome, err := child(t.Context(), `read job
+	outcome, err := script(t.Context(), `read library; read job
 		echo '{"log":{"level":"WARN","message":"a word of TensorRT"}}' >&3
 		echo '{"progress":{"Phase":"one"}}' >&3
 		echo '{"progress":{"Phase":"two"}}' >&3
@@ -46,17 +51,17 @@ func TestChildFails(t *testing.T) {
 		kind         error
 		words        string
 	}{
-		{"says why", `read job; echo '{"failed":{"message":"node 3 is odd","kind":"parse"}}' >&3; exit 1`, trt.ErrParse, "node 3 is odd"},
-		{"crashes", `read job; kill -SEGV $$`, ErrBuildCrashed, "segmentation fault"},
-		{"is killed", `read job; kill -KILL $$`, ErrBuildCrashed, "memory"},
-		{"exits without a word", `read job; exit 3`, ErrBuildCrashed, "exit status 3"},
-		{"prints its last words", `read job; echo 'terminate called' >&2; exit 134`, ErrBuildCrashed, "terminate called"},
-		{"runs out of memory", `read job; printf 'fatal error: out of memory\n\nruntime stack:\n' >&2; exit 2`, ErrBuildCrashed, "(fatal error: out of memory)"},
-		{"talks nonsense", `read job; echo 'nonsense' >&3`, ErrBuildCrashed, ""},
+		{"says why", `read library; read job; echo '{"failed":{"message":"node 3 is odd","kind":"parse"}}' >&3; exit 1`, trt.ErrParse, "node 3 is odd"},
+		{"crashes", `read library; read job; kill -SEGV $$`, ErrBuildCrashed, "segmentation fault"},
+		{"is killed", `read library; read job; kill -KILL $$`, ErrBuildCrashed, "memory"},
+		{"exits without a word", `read library; read job; exit 3`, ErrBuildCrashed, "exit status 3"},
+		{"prints its last words", `read library; read job; echo 'terminate called' >&2; exit 134`, ErrBuildCrashed, "terminate called"},
+		{"runs out of memory", `read library; read job; printf 'fatal error: out of memory\n\nruntime stack:\n' >&2; exit 2`, ErrBuildCrashed, "(fatal error: out of memory)"},
+		{"talks nonsense", `read library; read job; echo 'nonsense' >&3`, ErrBuildCrashed, ""},
 		{"does not take its job", `exec 0<&-; exit 1`, ErrBuildCrashed, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := child(t.Context(), c.script, discard, func(trt.Progress) {})
+			_, err := script(t.Context(), c.script, discard, func(trt.Progress) {})
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.words) {
 				t.Errorf("got %v, want %v with %q", err, c.kind, c.words)
 			}
@@ -69,7 +74,7 @@ func TestChildIsKilled(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	// it ignores every signal but the one that cannot be ignored
-	_, err := child(ctx, `trap '' INT TERM HUP; read job; while :; do sleep 0.05; done`, discard, func(trt.Progress) {})
+	_, err := script(ctx, `trap '' INT TERM HUP; read library; read job; while :; do sleep 0.05; done`, discard, func(trt.Progress) {})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
 	}

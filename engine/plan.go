@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -102,4 +104,15 @@ func readPlanHeader(path string) (*trt.PlanHeader, error) {
 // recorded: it may have moved, and its hash is what counts.
 func rebuild(planPath string) string {
 	return fmt.Sprintf("trtdet build MODEL.onnx -o %s --force", planPath)
+}
+
+func hashFile(path string) (sum string, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), size, err
 }

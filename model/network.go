@@ -59,6 +59,8 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if err := checkForeign(b); err != nil {
 		return nil, err
 	}
+	hash := make(chan [sha256.Size]byte, 1)
+	go func() { hash <- sha256.Sum256(b) }() // as long as all the rest
 	m, err := onnx.Parse(b, dir)
 	if err != nil {
 		return nil, err
@@ -92,7 +94,7 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if err := r.cutTo(f.outputs); err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(b)
+	sum := <-hash
 	n := &Network{model: m, input: input, reading: r, Spec: Spec{
 		Head: f.head, Cut: f.cut, SHA256: hex.EncodeToString(sum[:]), Names: said.names,
 		Precision: precision(r.index, m.Graph), Parameters: parameters(r.index, m.Graph),
