@@ -58,7 +58,6 @@ func TestHostileModels(t *testing.T) {
 		"bytes":      {"uint8", "float input"},
 	} {
 		t.Run(file, func(t *testing.T) {
-			t.Parallel()
 			refused(t, dir, file+".onnx", words, "--anchors", "4,5")
 		})
 	}
