@@ -18,15 +18,14 @@ type program struct{ *exec.Cmd }
 type spent struct {
 	seconds float64
 	memory  float64 // bytes, at its peak
-	output  string
 }
 
 func (p program) spend() (spent, error) {
-	var out, said bytes.Buffer
-	p.Stdout, p.Stderr = &out, &said
+	var said bytes.Buffer
+	p.Stderr = &said
 	start := time.Now()
 	err := p.Run()
-	s := spent{seconds: time.Since(start).Seconds(), output: out.String()}
+	s := spent{seconds: time.Since(start).Seconds()}
 	if err != nil {
 		return s, fmt.Errorf("%s: %w\n%s", p.Path, err, said.String())
 	}

@@ -1,6 +1,6 @@
 // Command bare does with a model what trtdet cannot do without, and nothing
 // else: it loads it in ONNX Runtime and runs it once, or builds it with
-// TensorRT. It prints the seconds that took. make bench holds trtdet to it.
+// TensorRT. make bench holds trtdet to it.
 //
 //	bare onnxruntime LIBRARY MODEL.onnx
 //	bare tensorrt FOLDER MODEL.onnx
@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
 
@@ -27,12 +26,10 @@ func main() {
 		fmt.Fprintf(os.Stderr, "bare: %s is neither onnxruntime nor tensorrt\n", os.Args[1])
 		os.Exit(2)
 	}
-	start := time.Now()
 	if err := do(os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "bare:", err)
 		os.Exit(1)
 	}
-	fmt.Println(time.Since(start).Seconds())
 }
 
 // run puts one picture of 640 x 640 black pixels through the model.
@@ -74,7 +71,8 @@ func names(tensors []onnxruntime.InputOutputInfo) []string {
 	return list
 }
 
-// build makes a plan for one picture of 640 x 640 pixels.
+// build makes a plan for one picture of 640 x 640 pixels and writes it beside
+// the model.
 func build(library, path string) error {
 	l, err := trt.Load(trt.RTX, library)
 	if err != nil {
@@ -97,5 +95,6 @@ func build(library, path string) error {
 	if err != nil {
 		return err
 	}
-	return plan.Close()
+	defer plan.Close()
+	return os.WriteFile(path+".plan", plan.Bytes(), 0o644)
 }
