@@ -173,10 +173,10 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _size(text: str) -> tuple[int, int]:
-    sides = [int(side) for side in text.split(",")]
-    if len(sides) > 2:
-        raise ValueError
-    return sides[0], sides[-1]
+    sides = text.split(",")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(f"want H,W or one side in pixels, not {text!r}")
+    return int(sides[0]), int(sides[-1])
 
 
 def main() -> None:

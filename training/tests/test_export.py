@@ -26,6 +26,7 @@ from torch import Tensor
 from training.dataset import PAD
 from training.evaluate import detect
 from training.export import DYNAMIC, layouts_of, to_onnx
+from training.half import to_half
 from training.heads import ACTIVATIONS, YOLOXHead
 from training.tests.nets import calibrated
 from training.yolov5 import STRIDES, Config, YOLOv5
@@ -202,6 +203,28 @@ def in_picture(boxes: np.ndarray, picture: Picture) -> np.ndarray:
     """Returns boxes (K, 4) x1, y1, x2, y2 of the input as boxes of the picture, clipped to it."""
     h, w, _ = picture.pixels.shape
     return np.clip(boxes - np.tile((picture.left, picture.top), 2), 0, (w, h, w, h))
+
+
+class Arguments(unittest.TestCase):
+    def test_what_does_not_fit(self) -> None:
+        for kind, layout, given, message in (
+            ("decoupled", "fused", {"layout": "split"}, "'split' is none of a decoupled head: fused, 5d, "),
+            ("decoupled", "split", {"layout": "fused"}, "'fused' is none of a decoupled, split head: split, "),
+            ("coupled", "fused", {"layout": "rows-grid"}, "none of a coupled head"),
+            ("yolox", "fused", {"layout": "5d"}, "none of a yolox head: fused, split, rows, rows-grid"),
+            ("coupled", "fused", {"size": (64, 100)}, "64x100 is not made of multiples of 32"),
+            ("coupled", "fused", {"dynamic": "height"}, "'height' is none of none, batch, size, both"),
+            ("coupled", "fused", {"batch": 0}, "batch is 0"),
+        ):
+            network = YOLOv5(Config(len(NAMES), "demo", kind, 16, layout=layout))
+            with self.subTest(given=given), self.assertRaisesRegex(ValueError, message):
+                to_onnx(network, NAMES, **given)
+
+    def test_half_of_no_model(self) -> None:
+        # a length of 9 with 2 bytes behind it, a number that never ends, a group
+        for bad in (b"\x3a\x09ab", b"\x08\xff", b"\x0b"):
+            with self.assertRaises(ValueError):
+                to_half(bad)
 
 
 @unittest.skipUnless(TRTDET.exists(), f"no {TRTDET}: make build makes it")
