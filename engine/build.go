@@ -113,6 +113,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	if err != nil {
 		return nil, err
 	}
+	go n.SHA256() // while TensorRT is at work
 	job := &buildJob{Plan: part.path(), Config: trt.BuildConfig{
 		WorkspaceBytes: o.WorkspaceBytes, Targets: o.Targets, OptLevel: o.OptLevel,
 	}, DType: rareDType(n)}
@@ -315,7 +316,7 @@ func newManifest(n *model.Network, job *buildJob, outcome *buildOutcome) (*model
 	m := &model.Manifest{
 		Version:             model.ManifestVersion,
 		Plan:                model.ManifestPlan{SHA256: outcome.PlanSHA256, Bytes: outcome.PlanBytes},
-		ONNX:                model.ManifestONNX{SHA256: n.SHA256},
+		ONNX:                model.ManifestONNX{SHA256: n.SHA256()},
 		TensorRT:            model.ManifestTensorRT{Flavor: string(outcome.Flavor), Version: outcome.Version},
 		ComputeCapabilities: []string{},
 		Inputs:              tensorInfos(outcome.Inputs),

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 
@@ -60,12 +62,9 @@ func unnamedFile() (*os.File, error) {
 
 // writeEdited writes the network for TensorRT, which reads files.
 func writeEdited(f *os.File, n *model.Network) error {
-	data, err := n.Marshal()
-	if err != nil {
-		return err
+	_, err := n.WriteTo(f)
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return fmt.Errorf("writing the edited network into %s: %w; TMPDIR names another folder", os.TempDir(), path.Err)
 	}
-	if _, err := f.Write(data); err != nil {
-		return fmt.Errorf("writing the edited network into %s: %w; TMPDIR names another folder", os.TempDir(), pathless(err))
-	}
-	return nil
+	return err
 }

@@ -110,16 +110,14 @@ func able(dtype string) []trt.ComputeCapability {
 }
 
 // overwrite fills a file that exists, keeping the inode that the parent has
-// locked, and makes sure the bytes are on the disk. The error does not name
-// the file, which goes by another name until it is whole.
+// locked and will sync. The error does not name the file, which goes by another
+// name until it is whole.
 func overwrite(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return pathless(err)
 	}
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
+	_, err = f.Write(data)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

@@ -95,7 +95,7 @@ func (c *child) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)
 	var outcome *buildOutcome
 	var failure error
 	decoder := json.NewDecoder(c.events)
-	for {
+	for outcome == nil && failure == nil {
 		var e buildEvent
 		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
 			break // the pipe ends with the child; what it did not say shows below
@@ -115,15 +115,18 @@ func (c *child) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)
 			failure = e.Failed
 		}
 	}
-	err := c.cmd.Wait()
-	c.ended = true
 	switch {
 	case context.Cause(ctx) != nil:
 		return nil, context.Cause(ctx)
 	case failure != nil:
 		return nil, failure
-	case outcome != nil:
+	case outcome != nil: // how the child ends after that does not matter
 		return outcome, nil
+	}
+	err := c.cmd.Wait()
+	c.ended = true
+	if context.Cause(ctx) != nil {
+		return nil, context.Cause(ctx)
 	}
 	return nil, crash(err, c.said.String())
 }

@@ -41,6 +41,7 @@ func Open(path string, o *Options) (*Detector, error) {
 	if err := checkDevice(path, o.Device); err != nil {
 		return nil, err
 	}
+	go ort.Load() //nolint:errcheck // while the model is being read; ort.Open says what went wrong
 	n, err := model.Load(path, &o.Head)
 	if err != nil {
 		return nil, err

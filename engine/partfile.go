@@ -56,8 +56,13 @@ func (p *partFile) empty() bool {
 	return err == nil && info.Size() == 0
 }
 
-// commit makes the file the output.
-func (p *partFile) commit() error { return os.Rename(p.path(), p.target) }
+// commit makes sure that the bytes are on the disk and makes the file the output.
+func (p *partFile) commit() error {
+	if err := p.file.Sync(); err != nil {
+		return pathless(err)
+	}
+	return os.Rename(p.path(), p.target)
+}
 
 // close removes the file, unless it was committed, and lets go of the lock.
 func (p *partFile) close() {

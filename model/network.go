@@ -5,8 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/model/onnx"
@@ -21,7 +23,12 @@ type Network struct {
 	input   *onnx.ValueInfo
 	reading *reading
 	taken   map[string]bool // names that edits have made up
+	hash    func() string
 }
+
+// SHA256 returns the hash, in hex, of the file as it lies on disk. The first
+// call takes a while, about as long as Load.
+func (n *Network) SHA256() string { return n.hash() }
 
 // Load reads the ONNX file at path, with what h says about it (nil for
 // nothing). External data is read from the file's folder. Errors name the file
@@ -59,8 +66,6 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if err := checkForeign(b); err != nil {
 		return nil, err
 	}
-	hash := make(chan [sha256.Size]byte, 1)
-	go func() { hash <- sha256.Sum256(b) }() // as long as all the rest
 	m, err := onnx.Parse(b, dir)
 	if err != nil {
 		return nil, err
@@ -94,9 +99,11 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if err := r.cutTo(f.outputs); err != nil {
 		return nil, err
 	}
-	sum := <-hash
-	n := &Network{model: m, input: input, reading: r, Spec: Spec{
-		Head: f.head, Cut: f.cut, SHA256: hex.EncodeToString(sum[:]), Names: said.names,
+	n := &Network{model: m, input: input, reading: r, hash: sync.OnceValue(func() string {
+		sum := sha256.Sum256(b)
+		return hex.EncodeToString(sum[:])
+	}), Spec: Spec{
+		Head: f.head, Cut: f.cut, Names: said.names,
 		Precision: precision(r.index, m.Graph), Parameters: parameters(r.index, m.Graph),
 	}}
 	if len(n.Names) == 0 {
@@ -188,4 +195,13 @@ func (n *Network) Marshal() ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", n.path, err)
 	}
 	return b, nil
+}
+
+// WriteTo writes what Marshal returns without a copy of the weights in between.
+func (n *Network) WriteTo(w io.Writer) (int64, error) {
+	written, err := n.model.WriteTo(w)
+	if err != nil {
+		return written, fmt.Errorf("%s: %w", n.path, err)
+	}
+	return written, nil
 }

@@ -56,7 +56,6 @@ type Spec struct {
 	Inputs     []TensorInfo
 	Outputs    []TensorInfo
 	Precision  string // fp32, fp16, bf16, int8 or fp8
-	SHA256     string // of the file as it lies on disk, in hex
 	Parameters int64  // learned weights that the network, once cut, still uses
 	Cut        bool   // the graph decoded inside and was cut back to its raw maps
 	Opset      int

@@ -111,7 +111,7 @@ func modelFacts(c *cli.Context, path string) (*facts, error) {
 	return &facts{
 		File: path, Head: n.Head, Preprocess: n.Preprocess, Thresholds: n.Thresholds, Precision: n.Precision,
 		Parameters: n.Parameters, Nodes: n.Nodes, Opset: n.Opset, Cut: n.Cut,
-		Inputs: n.Inputs, Outputs: n.Outputs, Names: n.Names, Notes: n.Notes, SHA256: n.SHA256,
+		Inputs: n.Inputs, Outputs: n.Outputs, Names: n.Names, Notes: n.Notes, SHA256: n.SHA256(),
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -222,6 +223,25 @@ func (m *Model) Meta(key string) (string, bool) {
 // Marshal encodes the model as one ONNX file with every weight inside. The
 // result is independent of the bytes that were parsed.
 func (m *Model) Marshal() ([]byte, error) {
+	w, err := m.gather()
+	if err != nil {
+		return nil, err
+	}
+	b := bytes.NewBuffer(make([]byte, 0, w.size))
+	_, err = w.writeTo(b)
+	return b.Bytes(), err
+}
+
+// WriteTo writes what Marshal returns without a copy of the weights in between.
+func (m *Model) WriteTo(out io.Writer) (int64, error) {
+	w, err := m.gather()
+	if err != nil {
+		return 0, err
+	}
+	return w.writeTo(out)
+}
+
+func (m *Model) gather() (*writer, error) {
 	w := &writer{}
 	w.nonzero(1, m.IRVersion)
 	w.text(2, m.ProducerName)
@@ -246,7 +266,7 @@ func (m *Model) Marshal() ([]byte, error) {
 	if w.size > maxFileBytes {
 		return nil, fmt.Errorf("the model takes %d bytes with its weights inside, an ONNX file holds 2 GiB; export it in half precision", w.size)
 	}
-	return w.bytes(), nil
+	return w, nil
 }
 
 func writeEntries(w *writer, num protowire.Number, entries []Entry) {

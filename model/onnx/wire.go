@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -186,11 +187,14 @@ func (w *writer) message(num protowire.Number, sub *writer) {
 	w.parts = append(w.parts, sub.parts...)
 }
 
-func (w *writer) bytes() []byte {
+// writeTo writes the message; the slices go to out as they are.
+func (w *writer) writeTo(out io.Writer) (written int64, err error) {
 	w.flush()
-	out := make([]byte, 0, w.size)
 	for _, p := range w.parts {
-		out = append(out, p...)
+		n, err := out.Write(p)
+		if written += int64(n); err != nil {
+			return written, err
+		}
 	}
-	return out
+	return written, nil
 }
