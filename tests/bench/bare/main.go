@@ -4,6 +4,7 @@
 //
 //	bare onnxruntime LIBRARY MODEL.onnx
 //	bare tensorrt FOLDER MODEL.onnx
+//	bare tensorrt-synced FOLDER MODEL.onnx    waits until the disk has the plan, as trtdet does
 package main
 
 import (
@@ -18,12 +19,12 @@ import (
 
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "usage: bare onnxruntime|tensorrt LIBRARY MODEL.onnx")
+		fmt.Fprintln(os.Stderr, "usage: bare onnxruntime|tensorrt|tensorrt-synced LIBRARY MODEL.onnx")
 		os.Exit(2)
 	}
-	do := map[string]func(library, model string) error{"onnxruntime": run, "tensorrt": build}[os.Args[1]]
+	do := map[string]func(library, model string) error{"onnxruntime": run, "tensorrt": build, "tensorrt-synced": buildSynced}[os.Args[1]]
 	if do == nil {
-		fmt.Fprintf(os.Stderr, "bare: %s is neither onnxruntime nor tensorrt\n", os.Args[1])
+		fmt.Fprintf(os.Stderr, "bare: %s is none of onnxruntime, tensorrt, tensorrt-synced\n", os.Args[1])
 		os.Exit(2)
 	}
 	if err := do(os.Args[2], os.Args[3]); err != nil {
@@ -69,6 +70,18 @@ func names(tensors []onnxruntime.InputOutputInfo) []string {
 		list[i] = t.Name
 	}
 	return list
+}
+
+func buildSynced(library, path string) error {
+	if err := build(library, path); err != nil {
+		return err
+	}
+	f, err := os.Open(path + ".plan")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // build makes a plan for one picture of 640 x 640 pixels and writes it beside
