@@ -116,7 +116,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	go n.SHA256() // while TensorRT is at work
 	job := &buildJob{Plan: part.path(), Config: trt.BuildConfig{
 		WorkspaceBytes: o.WorkspaceBytes, Targets: o.Targets, OptLevel: o.OptLevel,
-	}, DType: rareDType(n)}
+	}, DType: rareDType(n), LogLevel: leastLevel(o.log())}
 	if job.Config.Profiles, err = profiles(n, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", onnxPath, err)
 	}

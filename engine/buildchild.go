@@ -100,7 +100,7 @@ func BuildChild() int {
 		return 1
 	}
 	defer library.Close()
-	outcome, err := job.run(context.Background(), library, onnxFD, slog.New(eventHandler{send}), func(p trt.Progress) {
+	outcome, err := job.run(context.Background(), library, onnxFD, slog.New(eventHandler{send, job.LogLevel}), func(p trt.Progress) {
 		send(buildEvent{Progress: &p})
 	})
 	if err != nil {
@@ -111,12 +111,15 @@ func BuildChild() int {
 	return 0
 }
 
-// eventHandler sends log records up the pipe; the parent decides what is shown.
-type eventHandler struct{ send func(buildEvent) }
+// eventHandler sends log records up the pipe.
+type eventHandler struct {
+	send  func(buildEvent)
+	level slog.Level
+}
 
-func (h eventHandler) Enabled(context.Context, slog.Level) bool { return true }
-func (h eventHandler) WithAttrs([]slog.Attr) slog.Handler       { return h }
-func (h eventHandler) WithGroup(string) slog.Handler            { return h }
+func (h eventHandler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level }
+func (h eventHandler) WithAttrs([]slog.Attr) slog.Handler               { return h }
+func (h eventHandler) WithGroup(string) slog.Handler                    { return h }
 
 func (h eventHandler) Handle(_ context.Context, r slog.Record) error {
 	h.send(buildEvent{Log: &buildLog{Level: r.Level, Message: r.Message}})

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -31,6 +30,8 @@ type buildJob struct {
 	Config         trt.BuildConfig `json:"config"`
 	// DType is what not every GPU computes in, if the network has it.
 	DType string `json:"dtype,omitempty"`
+	// LogLevel is the least that the logger takes; TensorRT has thousands of lines under it.
+	LogLevel slog.Level `json:"log_level"`
 }
 
 // buildOutcome is what TensorRT says of a finished build.
@@ -147,4 +148,14 @@ func (h reasons) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // discard is a logger for callers who want none.
-var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+var discard = slog.New(slog.DiscardHandler)
+
+// leastLevel finds out from which level on a logger takes anything.
+func leastLevel(log *slog.Logger) slog.Level {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
+		if log.Enabled(context.Background(), level) {
+			return level
+		}
+	}
+	return slog.LevelError
+}
