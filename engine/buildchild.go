@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/trtdet/trtdet/trt"
 )
@@ -100,15 +101,32 @@ func BuildChild() int {
 		return 1
 	}
 	defer library.Close()
-	outcome, err := job.run(context.Background(), library, onnxFD, slog.New(eventHandler{send, job.LogLevel}), func(p trt.Progress) {
-		send(buildEvent{Progress: &p})
-	})
+	err := job.run(context.Background(), library, onnxFD, slog.New(eventHandler{send, job.LogLevel}),
+		thinned(func(p trt.Progress) { send(buildEvent{Progress: &p}) }),
+		func(o *buildOutcome) { send(buildEvent{Done: o}) })
 	if err != nil {
 		send(buildEvent{Failed: newBuildFailure(err)})
 		return 1
 	}
-	send(buildEvent{Done: outcome})
 	return 0
+}
+
+// thinned passes on the first step of each phase and its last, and in between
+// what an eye can follow: TensorRT takes hundreds of steps in a moment, on
+// several threads.
+func thinned(progress func(trt.Progress)) func(trt.Progress) {
+	const pause = 50 * time.Millisecond
+	var mu sync.Mutex
+	passed := map[string]time.Time{}
+	return func(p trt.Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		if last, seen := passed[p.Phase]; seen && !p.Done && time.Since(last) < pause {
+			return
+		}
+		passed[p.Phase] = time.Now()
+		progress(p)
+	}
 }
 
 // eventHandler sends log records up the pipe.

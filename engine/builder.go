@@ -41,7 +41,9 @@ func (p *inProcess) run(job *buildJob, log *slog.Logger, progress func(trt.Progr
 		return nil, err
 	}
 	defer library.Close()
-	return job.run(p.ctx, library, p.onnx.Fd(), log, progress)
+	var outcome *buildOutcome
+	err = job.run(p.ctx, library, p.onnx.Fd(), log, progress, func(o *buildOutcome) { outcome = o })
+	return outcome, err
 }
 
 func (p *inProcess) close() {}

@@ -48,16 +48,18 @@ type buildOutcome struct {
 }
 
 // run does the job in this process. onnx is the network's file, open for
-// reading; it may have no name.
-func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx uintptr, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
+// reading; it may have no name. done is told the outcome once the files are
+// whole, before TensorRT takes its time to give its memory back.
+func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx uintptr, log *slog.Logger,
+	progress func(trt.Progress), done func(*buildOutcome)) error {
 	builder, err := library.NewBuilder(slog.New(reasons{log.Handler()}))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer builder.Close()
 	network, err := builder.ParseONNX(fmt.Sprintf("/proc/self/fd/%d", onnx))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer network.Close()
 	outcome := &buildOutcome{
@@ -72,14 +74,14 @@ func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx uintptr, 
 	if j.TimingCache != "" {
 		cache, err := os.ReadFile(j.TimingCache)
 		if err != nil && !os.IsNotExist(err) {
-			return nil, fmt.Errorf("timing cache: %w", err)
+			return fmt.Errorf("timing cache: %w", err)
 		}
 		j.Config.TimingCache = append([]byte{}, cache...) // not nil: an empty one is a start
 	}
 	outcome.Ignored = library.Ignored(j.Config)
 	plan, err := builder.Build(ctx, network, j.Config, progress)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer plan.Close()
 	hash := make(chan [sha256.Size]byte, 1)
@@ -88,14 +90,15 @@ func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx uintptr, 
 	sum := <-hash // before the plan is closed
 	outcome.PlanSHA256, outcome.PlanBytes = hex.EncodeToString(sum[:]), int64(len(plan.Bytes()))
 	if err != nil {
-		return nil, fmt.Errorf("writing the engine into %s: %w; -o names another place", filepath.Dir(j.Plan), err)
+		return fmt.Errorf("writing the engine into %s: %w; -o names another place", filepath.Dir(j.Plan), err)
 	}
 	if cache := plan.TimingCache(); j.TimingCacheOut != "" && cache != nil {
 		if err := overwrite(j.TimingCacheOut, cache); err != nil {
-			return nil, fmt.Errorf("writing the timing cache into %s: %w; --timing-cache names another place", filepath.Dir(j.TimingCacheOut), err)
+			return fmt.Errorf("writing the timing cache into %s: %w; --timing-cache names another place", filepath.Dir(j.TimingCacheOut), err)
 		}
 	}
-	return outcome, nil
+	done(outcome)
+	return nil
 }
 
 // able returns the targets from sm_80 up, TensorRT-RTX's own choice, that compute
@@ -111,14 +114,16 @@ func able(dtype string) []trt.ComputeCapability {
 }
 
 // overwrite fills a file that exists, keeping the inode that the parent has
-// locked and will sync. The error does not name the file, which goes by another
-// name until it is whole.
+// locked, and waits until the disk has it. The error does not name the file,
+// which goes by another name until it is whole.
 func overwrite(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return pathless(err)
 	}
-	_, err = f.Write(data)
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

@@ -111,6 +111,7 @@ func (c *child) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)
 			log.Log(ctx, e.Log.Level, e.Log.Message)
 		case e.Done != nil:
 			outcome = e.Done
+			c.cmd.Cancel() //nolint:errcheck // the kernel takes its memory back sooner than TensorRT gives it
 		case e.Failed != nil:
 			failure = e.Failed
 		}
