@@ -138,6 +138,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	if err != nil {
 		return nil, fmt.Errorf("building an engine from %s: %w", onnxPath, err)
 	}
+	go part.sync() // while the manifest is made
 	if err := checkFollowsBatch(n, outcome.Outputs); err != nil {
 		return nil, fmt.Errorf("%s: %w", onnxPath, err)
 	}

@@ -101,7 +101,7 @@ func BuildChild() int {
 		return 1
 	}
 	defer library.Close()
-	err := job.run(context.Background(), library, onnxFD, slog.New(eventHandler{send, job.LogLevel}),
+	err := job.run(context.Background(), library, os.NewFile(onnxFD, "network"), slog.New(eventHandler{send, job.LogLevel}),
 		thinned(func(p trt.Progress) { send(buildEvent{Progress: &p}) }),
 		func(o *buildOutcome) { send(buildEvent{Done: o}) })
 	if err != nil {

@@ -42,7 +42,7 @@ func (p *inProcess) run(job *buildJob, log *slog.Logger, progress func(trt.Progr
 	}
 	defer library.Close()
 	var outcome *buildOutcome
-	err = job.run(p.ctx, library, p.onnx.Fd(), log, progress, func(o *buildOutcome) { outcome = o })
+	err = job.run(p.ctx, library, p.onnx, log, progress, func(o *buildOutcome) { outcome = o })
 	return outcome, err
 }
 

@@ -47,17 +47,18 @@ type buildOutcome struct {
 	Ignored []string `json:"ignored,omitempty"`
 }
 
-// run does the job in this process. onnx is the network's file, open for
-// reading; it may have no name. done is told the outcome once the files are
+// run does the job in this process. onnx is the network's file, which may have
+// no name and is closed once it has been read. done is told the outcome once the files are
 // whole, before TensorRT takes its time to give its memory back.
-func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx uintptr, log *slog.Logger,
+func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx *os.File, log *slog.Logger,
 	progress func(trt.Progress), done func(*buildOutcome)) error {
 	builder, err := library.NewBuilder(slog.New(reasons{log.Handler()}))
 	if err != nil {
 		return err
 	}
 	defer builder.Close()
-	network, err := builder.ParseONNX(fmt.Sprintf("/proc/self/fd/%d", onnx))
+	network, err := builder.ParseONNX(fmt.Sprintf("/proc/self/fd/%d", onnx.Fd()))
+	go onnx.Close() // the kernel frees its pages while TensorRT is at work
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx uintptr, 
 	hash := make(chan [sha256.Size]byte, 1)
 	go func() { hash <- sha256.Sum256(plan.Bytes()) }()
 	err = overwrite(j.Plan, plan.Bytes())
-	sum := <-hash // before the plan is closed
+	sum := <-hash
 	outcome.PlanSHA256, outcome.PlanBytes = hex.EncodeToString(sum[:]), int64(len(plan.Bytes()))
 	if err != nil {
 		return fmt.Errorf("writing the engine into %s: %w; -o names another place", filepath.Dir(j.Plan), err)
@@ -114,16 +115,14 @@ func able(dtype string) []trt.ComputeCapability {
 }
 
 // overwrite fills a file that exists, keeping the inode that the parent has
-// locked, and waits until the disk has it. The error does not name the file,
-// which goes by another name until it is whole.
+// locked and will sync. The error does not name the file, which goes by another
+// name until it is whole.
 func overwrite(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return pathless(err)
 	}
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
+	_, err = f.Write(data)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

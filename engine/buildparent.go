@@ -32,6 +32,7 @@ type child struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	cmd    *exec.Cmd
+	onnx   *os.File
 	stdin  io.WriteCloser // stays open: its end is the child's sign that the parent is gone
 	events *os.File
 	said   *tail
@@ -46,7 +47,7 @@ func startChild(ctx context.Context, command []string, library buildLibrary, onn
 		return nil, fmt.Errorf("starting the build: %w", err)
 	}
 	defer writer.Close()
-	c := &child{events: reader, said: &tail{limit: 4 << 10}}
+	c := &child{onnx: onnx, events: reader, said: &tail{limit: 4 << 10}}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.cmd = exec.CommandContext(c.ctx, command[0], command[1:]...)
 	c.cmd.Env = append(os.Environ(), "GOTRACEBACK=none") // a crash is one line of ours, its addresses help nobody
@@ -88,6 +89,7 @@ func (c *child) close() {
 func (c *child) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
 	ctx, cancel := c.ctx, c.cancel
 	c.tell(job)
+	c.onnx.Close()         // what was written; the child has a descriptor of its own
 	var heard atomic.Int64 // counts events, so that the watch sees life in them too
 	go watch(ctx, c.cmd.Process.Pid, &heard, func() {
 		cancel(fmt.Errorf("%w: it has done nothing for %s, most often for lack of memory", ErrBuildCrashed, stall))

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,6 +20,7 @@ var ErrBusy = errors.New("another build is writing it")
 type partFile struct {
 	file   *os.File
 	target string
+	sync   func() error // waits until the disk has the bytes; once
 }
 
 func openPart(target string) (*partFile, error) {
@@ -42,7 +44,7 @@ func openPart(target string) (*partFile, error) {
 		held, err1 := f.Stat()
 		there, err2 := os.Stat(path)
 		if err1 == nil && err2 == nil && os.SameFile(held, there) {
-			return &partFile{f, target}, nil
+			return &partFile{f, target, sync.OnceValue(f.Sync)}, nil
 		}
 		f.Close()
 	}
@@ -58,7 +60,7 @@ func (p *partFile) empty() bool {
 
 // commit makes sure that the bytes are on the disk and makes the file the output.
 func (p *partFile) commit() error {
-	if err := p.file.Sync(); err != nil {
+	if err := p.sync(); err != nil {
 		return pathless(err)
 	}
 	return os.Rename(p.path(), p.target)
