@@ -113,7 +113,6 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 	if err != nil {
 		return nil, err
 	}
-	go n.SHA256() // while TensorRT is at work
 	job := &buildJob{Plan: part.path(), Config: trt.BuildConfig{
 		WorkspaceBytes: o.WorkspaceBytes, Targets: o.Targets, OptLevel: o.OptLevel,
 	}, DType: rareDType(n), LogLevel: leastLevel(o.log())}
@@ -131,6 +130,7 @@ func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*mo
 		defer cache.close()
 	}
 
+	go n.SHA256() // while TensorRT is at work
 	outcome, err := builder.run(job, o.log(), o.progress())
 	if errors.Is(err, trt.ErrUnsupported) && len(o.Targets) > 0 {
 		err = fmt.Errorf("%w; --target takes %s", err, targetNames(trt.RTXTargets()))

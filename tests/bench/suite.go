@@ -16,6 +16,9 @@ type suite struct {
 	// prepare, where set, makes what every round needs; done ends it.
 	prepare func(b *bench) (prepared any, done func(), err error)
 	rows    []row
+	// turns is how many turns a round is the median of, where one is short and
+	// its noise large; 0 means 1.
+	turns int
 }
 
 // row compares two figures.
@@ -81,11 +84,20 @@ func (s suite) run(b *bench, rounds int) error {
 	}
 	all := make([]figures, rounds)
 	for i := range all {
-		f, err := s.measure(b, prepared)
-		if err != nil {
-			return err
+		turns := map[string][]float64{}
+		for range max(s.turns, 1) {
+			f, err := s.measure(b, prepared)
+			if err != nil {
+				return err
+			}
+			for name, v := range f {
+				turns[name] = append(turns[name], v)
+			}
 		}
-		all[i] = f
+		all[i] = figures{}
+		for name, v := range turns {
+			all[i][name] = median(v)
+		}
 	}
 	for _, r := range s.rows {
 		var ours, theirs, ratios []float64

@@ -44,7 +44,7 @@ var suites = []suite{
 	},
 	startSuite("the small net", (*bench).small), startSuite("yolov5s", (*bench).yolov5s),
 	{
-		name: "build", measure: measureBuild,
+		name: "build", measure: measureBuild, turns: 7,
 		rows: []row{
 			{"`build` of yolov5s against TensorRT-RTX alone", "ours", "theirs", added, "10 % or less"},
 			{"the same, with TensorRT-RTX's plan synced to the disk as ours is", "ours", "theirs synced", added, ""},
@@ -221,7 +221,8 @@ func (b *bench) measureRun(model string, n int) (figures, error) {
 // the net in ONNX Runtime and runs it once.
 func startSuite(name string, model func(*bench) string) suite {
 	return suite{
-		name: "start-" + strings.ReplaceAll(strings.TrimPrefix(name, "the "), " ", "-"),
+		name:  "start-" + strings.ReplaceAll(strings.TrimPrefix(name, "the "), " ", "-"),
+		turns: 3,
 		measure: func(b *bench, _ any) (figures, error) {
 			library := filepath.Join(b.top, "build/deps/onnxruntime/lib/libonnxruntime.so")
 			theirs, err := program{b.command(b.bare, "onnxruntime", library, model(b))}.spend()
