@@ -8,6 +8,11 @@ import (
 // Decoder turns a network's outputs into candidates. It holds nothing but the
 // head, so any number of goroutines may share one.
 type Decoder struct {
+	// MultiLabel makes a candidate of every label whose score passes, not of
+	// the best alone: YOLOv5's val.py measures so, its detect.py does not. It
+	// must not change while the decoder is in use.
+	MultiLabel bool
+
 	head Head
 	rows int // channels of one prediction: 5 + classes, or 4 + classes without confidence
 }
@@ -30,9 +35,9 @@ func NewDecoder(head Head) (*Decoder, error) {
 func (d *Decoder) Head() Head { return d.head }
 
 // Decode appends to dst the candidates of one picture of the batch: those
-// whose confidence, and whose confidence x best label, are more than conf (0
-// to 1). Boxes are in pixels of the input, candidates in the order of their
-// Anchor. outputs are the network's, in any order, found by name; inputW and
+// whose confidence, and whose confidence x label, are more than conf (0 to 1).
+// Boxes are in pixels of the input, candidates in the order of their Anchor,
+// then of their Class. outputs are the network's, in any order, found by name; inputW and
 // inputH are the input's size in this run, which the grids follow.
 //
 // A prediction is dropped and counted in nonFinite when a number that decides
@@ -51,7 +56,7 @@ func (d *Decoder) Decode(dst []Candidate, outputs []Tensor, index, inputW, input
 	s := scan{
 		dst: dst, conf: conf, confBorder: conf,
 		family: d.head.Family, classes: d.head.Classes,
-		logits: !d.head.SigmoidApplied, decoded: d.head.Decoded(),
+		logits: !d.head.SigmoidApplied, decoded: d.head.Decoded(), multiLabel: d.MultiLabel,
 	}
 	if s.logits {
 		s.confBorder = logitThreshold(conf)

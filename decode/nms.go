@@ -23,11 +23,11 @@ const (
 )
 
 // NMS drops the boxes that a better one of their class overlaps, as YOLOv5's
-// non_max_suppression with multi_label off and torchvision's nms do, in their
-// float32 arithmetic and order: classes are kept apart by adding 7680 px per
-// class to the boxes, the best 30,000 take part, equal scores keep the order
-// of their anchors. It reorders candidates in place and returns the part of
-// them that is left, best score first. Boxes have to be finite.
+// non_max_suppression and torchvision's nms do, in their float32 arithmetic and
+// order: classes are kept apart by adding 7680 px per class to the boxes, the
+// best 30,000 take part, equal scores keep the order of their anchors, then of
+// their classes. It reorders candidates in place and returns the part of them
+// that is left, best score first. Boxes have to be finite.
 func NMS(candidates []Candidate, o NMSOptions) []Candidate {
 	candidates = keepClasses(candidates, o.Classes)
 	if len(candidates) == 0 {

@@ -13,13 +13,14 @@ import (
 // oracleCases is what tests/oracle/decode_cases.py writes.
 type oracleCases struct {
 	Decode []struct {
-		Name    string
-		Head    Head
-		Width   int
-		Height  int
-		Index   int
-		Conf    float32
-		Outputs []struct {
+		Name       string
+		Head       Head
+		Width      int
+		Height     int
+		Index      int
+		Conf       float32
+		MultiLabel bool `json:"multi_label"`
+		Outputs    []struct {
 			Name  string
 			Shape []int
 			Data  oracle.Blob
@@ -28,16 +29,17 @@ type oracleCases struct {
 		Near []int32     // rows that one rounding decides about
 	}
 	NMS []struct {
-		Name     string
-		Classes  int
-		Conf     float32
-		IoU      float32
-		MaxDet   int `json:"max_det"`
-		Keep     []int
-		Agnostic bool
-		Count    int
-		Rows     oracle.Blob // (count, 5 + classes)
-		Want     oracle.Blob // (n, 6) by YOLOv5 and by numpy: corners, score, class
+		Name       string
+		Classes    int
+		Conf       float32
+		IoU        float32
+		MaxDet     int `json:"max_det"`
+		Keep       []int
+		Agnostic   bool
+		MultiLabel bool `json:"multi_label"`
+		Count      int
+		Rows       oracle.Blob // (count, 5 + classes)
+		Want       oracle.Blob // (n, 6) by YOLOv5 and by numpy: corners, score, class
 	}
 	Fit []struct {
 		Size    [4]int // picture w, h, input w, h
@@ -78,6 +80,7 @@ func TestDecodeAgainstOracle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			d.MultiLabel = c.MultiLabel
 			var outputs []Tensor
 			for _, o := range c.Outputs {
 				outputs = append(outputs, Tensor{Name: o.Name, Shape: o.Shape, Data: blobs.Floats(o.Data)})
@@ -134,6 +137,7 @@ func TestNMSAgainstYOLOv5(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			d.MultiLabel = c.MultiLabel
 			rows := Tensor{Name: "output0", Shape: []int{1, c.Count, 5 + c.Classes}, Data: blobs.Floats(c.Rows)}
 			candidates, _, err := d.Decode(nil, []Tensor{rows}, 0, 640, 640, c.Conf)
 			if err != nil {

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// sort puts the candidates in the order of their anchors and fills s.order
-// with their indices, best score first, equal scores in the order of their
-// anchors, equal anchors in the order given.
+// sort puts the candidates in the order of their anchors, then their classes,
+// and fills s.order with their indices, best score first, equal scores in that
+// order.
 func (s *suppressor) sort(candidates []Candidate) {
 	n := len(candidates)
 	s.keys, s.spare, s.order = resize(s.keys, n), resize(s.spare, n), resize(s.order, n)
 	inOrder := true
 	for i := 1; i < n && inOrder; i++ {
-		inOrder = candidates[i-1].Anchor <= candidates[i].Anchor
+		inOrder = !before(&candidates[i], &candidates[i-1])
 	}
 	if !inOrder {
 		for i := range candidates {
@@ -24,6 +24,9 @@ func (s *suppressor) sort(candidates []Candidate) {
 		s.sorted = append(s.sorted[:0], candidates...)
 		for i, key := range s.keys {
 			candidates[i] = s.sorted[uint32(key)]
+			for k := i; k > 0 && before(&candidates[k], &candidates[k-1]); k-- { // among one anchor's
+				candidates[k], candidates[k-1] = candidates[k-1], candidates[k]
+			}
 		}
 	}
 	for i := range candidates {
@@ -33,6 +36,11 @@ func (s *suppressor) sort(candidates []Candidate) {
 	for i, key := range s.keys {
 		s.order[i] = uint32(key)
 	}
+}
+
+// before reports whether a decoder finds a before b.
+func before(a, b *Candidate) bool {
+	return a.Anchor < b.Anchor || (a.Anchor == b.Anchor && a.Class < b.Class)
 }
 
 // radixLeast is the number of keys from which counting beats comparing.

@@ -35,6 +35,7 @@ type scan struct {
 	classes    int
 	logits     bool // confidence and labels still need a sigmoid
 	decoded    bool // boxes are center and size in input pixels
+	multiLabel bool // every label that passes makes a candidate
 
 	chunk
 }
@@ -176,7 +177,7 @@ func (s *scan) emit(v *view, i int) {
 	}
 	score := conf * s.probability(s.best[i])
 	if !(score > s.conf) {
-		return
+		return // nor do the other labels
 	}
 	at := p * v.position
 	exponents := exponentCarry(v.box[at]) | exponentCarry(v.box[at+v.channel]) |
@@ -187,9 +188,20 @@ func (s *scan) emit(v *view, i int) {
 		s.nonFinite++
 		return
 	}
-	s.dst = append(s.dst, Candidate{
-		Box: box, Score: score, Class: s.firstOfEquals(v, i, conf, score), Anchor: s.anchor + int32(p),
-	})
+	anchor := s.anchor + int32(p)
+	if !s.multiLabel {
+		s.dst = append(s.dst, Candidate{Box: box, Score: score, Class: s.firstOfEquals(v, i, conf, score), Anchor: anchor})
+		return
+	}
+	for k := range s.classes {
+		x := v.labels[at+k*v.channel]
+		if s.logits && x <= s.confBorder {
+			continue // a sigmoid saved: no confidence lifts it over the threshold
+		}
+		if score := conf * s.probability(x); score > s.conf {
+			s.dst = append(s.dst, Candidate{Box: box, Score: score, Class: int32(k), Anchor: anchor})
+		}
+	}
 }
 
 // firstOfEquals returns the first class whose score is the best one's.

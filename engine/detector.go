@@ -64,7 +64,7 @@ func Open(path string, o *Options) (*Detector, error) {
 	if d.nms.MaxDet == 0 {
 		d.nms.MaxDet = DefaultMaxDet
 	}
-	d.backend, err = ort.Open(n, ort.Config{Height: d.height, Width: d.width, Threads: o.Threads, Slots: o.Slots})
+	d.backend, err = ort.Open(n, ort.Config{Height: d.height, Width: d.width, Threads: o.Threads, Slots: o.Slots, MultiLabel: o.MultiLabel})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -184,7 +184,7 @@ func (d *Detector) DetectBatch(ctx context.Context, pictures []*imaging.Picture)
 	for i, f := range found {
 		results[i] = Result{Detections: d.detections(f), NonFinite: f.NonFinite}
 	}
-	timing := Timing{Letterbox: took.Letterbox, Network: took.Network, Decode: took.Decode, NMS: time.Since(start)}
+	timing := Timing{Pictures: len(pictures), Letterbox: took.Letterbox, Network: took.Network, Decode: took.Decode, NMS: time.Since(start)}
 	for i := range results {
 		results[i].Timing = timing
 	}

@@ -27,6 +27,9 @@ type Options struct {
 	Classes []int
 	// AgnosticNMS lets a box suppress boxes of other classes.
 	AgnosticNMS bool
+	// MultiLabel lets a prediction become a detection of each class whose score
+	// passes, not of the best alone; YOLOv5 measures so and detects without.
+	MultiLabel bool
 	// Threads the CPU computes with; 0 means one per core.
 	Threads int
 	// Slots is how many batches the network works on at once, on the CPU each

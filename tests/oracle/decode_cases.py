@@ -95,17 +95,16 @@ def own_detect(head: dict[str, Any], outputs: dict[str, np.ndarray]) -> np.ndarr
         return detect([torch.from_numpy(outputs[lv["outputs"][0]]) for lv in head["levels"]])[0].numpy()
 
 
-def candidate_rows(rows: np.ndarray, conf: float) -> np.ndarray:
+def candidate_rows(rows: np.ndarray, conf: float, multi_label: bool) -> np.ndarray:
     """(n, 7): corners, score, class, row number."""
-    boxes, scores, classes, index = nms.candidates(rows, conf)
+    boxes, scores, classes, index = nms.candidates(rows, conf, multi_label)
     return np.concatenate((boxes, np.stack((scores, classes, index), 1)), 1).astype(np.float32)
 
 
 def near(rows: np.ndarray, conf: float) -> list[int]:
     """Rows so near the threshold that one rounding decides about them."""
-    score = (rows[:, 5:] * rows[:, 4:5]).max(1)
-    gap = np.minimum(np.abs(rows[:, 4] - np.float32(conf)), np.abs(score - np.float32(conf)))
-    return np.flatnonzero(gap < 1e-6).tolist()
+    scores = np.concatenate((rows[:, 4:5], rows[:, 5:] * rows[:, 4:5]), 1)
+    return np.flatnonzero((np.abs(scores - np.float32(conf)) < 1e-6).any(1)).tolist()
 
 
 def decode_cases(blobs: Blobs) -> list[dict[str, Any]]:
@@ -133,9 +132,11 @@ def decode_cases(blobs: Blobs) -> list[dict[str, Any]]:
                 detect = own_detect(head, outputs)[index]
                 np.testing.assert_allclose(rows, detect, rtol=2e-5, atol=2e-5)
                 rows = detect
+            multi_label = n % 2 == index  # one picture of each
             cases.append(
                 {
-                    "name": f"{layout} {family} na{na} levels{levels} nc{nc} applied={applied} picture{index}",
+                    "name": f"{layout} {family} na{na} levels{levels} nc{nc} applied={applied} multi={multi_label}",
+                    "multi_label": multi_label,
                     "head": head,
                     "width": width,
                     "height": height,
@@ -144,7 +145,7 @@ def decode_cases(blobs: Blobs) -> list[dict[str, Any]]:
                     "outputs": [
                         {"name": name, "shape": x.shape, "data": blobs.add(x)} for name, x in reversed(outputs.items())
                     ],
-                    "want": blobs.add(candidate_rows(rows, conf)),
+                    "want": blobs.add(candidate_rows(rows, conf, multi_label)),
                     "near": near(rows, conf),
                 }
             )
@@ -186,14 +187,17 @@ def nms_cases(blobs: Blobs) -> list[dict[str, Any]]:
         max_det = (1000, 300, 7)[i % 3]
         classes = [[], [0], [nc - 1, 0, 500]][(i // 2) % 3]
         agnostic = i % 5 == 4
+        multi_label = i // 2 % 2 == 1
         want = non_max_suppression(
-            torch.from_numpy(rows.copy())[None], conf, iou, classes or None, agnostic, False, max_det=max_det
+            torch.from_numpy(rows.copy())[None], conf, iou, classes or None, agnostic, multi_label, max_det=max_det
         )[0].numpy()
-        numpy_found = nms.nms(rows, conf, iou, classes, agnostic, max_det)
+        numpy_found = nms.nms(rows, conf, iou, classes, agnostic, max_det, multi_label)
         np.testing.assert_array_equal(numpy_found, want)
         cases.append(
             {
-                "name": f"{kind} n{n} nc{nc} conf{conf} iou{iou} max{max_det} classes{classes} agnostic={agnostic}",
+                "name": f"{kind} n{n} nc{nc} conf{conf} iou{iou} max{max_det} classes{classes} "
+                f"agnostic={agnostic} multi={multi_label}",
+                "multi_label": multi_label,
                 "classes": nc,
                 "conf": conf,
                 "iou": iou,

@@ -1,4 +1,4 @@
-"""YOLOv5's non_max_suppression with multi_label off, in numpy, in torchvision's float32 order."""
+"""YOLOv5's non_max_suppression in numpy, in torchvision's float32 order."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ MAX_WH = np.float32(7680)
 MAX_NMS = 30000
 
 
-def candidates(rows: np.ndarray, conf: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows (N, 5 + nc) to corners, scores, classes and row numbers of those over conf; finite ones only."""
+def candidates(
+    rows: np.ndarray, conf: float, multi_label: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows (N, 5 + nc) to corners, scores, classes and row numbers of those over conf; finite ones only.
+
+    A row is there once, with its best label, or with multi_label once for each label over conf.
+    """
     conf32 = np.float32(conf)
     index = np.flatnonzero((rows[:, 4] > conf32) & np.isfinite(rows).all(1))
     rows = rows[index]
     scores = rows[:, 5:] * rows[:, 4:5]
-    classes = scores.argmax(1) if len(scores) else np.zeros(0, np.int64)
-    best = scores[np.arange(len(scores)), classes]
     half = rows[:, 2:4] / 2
     boxes = np.concatenate((rows[:, :2] - half, rows[:, :2] + half), 1)
+    if multi_label:
+        row, classes = np.nonzero(scores > conf32)
+        return boxes[row], scores[row, classes], classes, index[row]
+    classes = scores.argmax(1) if len(scores) else np.zeros(0, np.int64)
+    best = scores[np.arange(len(scores)), classes]
     keep = best > conf32
     return boxes[keep], best[keep], classes[keep], index[keep]
 
@@ -50,9 +58,10 @@ def nms(
     classes: Sequence[int] = (),
     agnostic: bool = False,
     max_det: int = 1000,
+    multi_label: bool = False,
 ) -> np.ndarray:
     """Detections (n, 6) of decoded rows: corners, score, class; best first."""
-    boxes, scores, labels, _ = candidates(rows, conf)
+    boxes, scores, labels, _ = candidates(rows, conf, multi_label)
     if classes:
         wanted = np.isin(labels, list(classes))
         boxes, scores, labels = boxes[wanted], scores[wanted], labels[wanted]

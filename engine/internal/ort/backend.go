@@ -23,6 +23,8 @@ type Config struct {
 	// Slots is how many batches it computes at once, each with its share of
 	// the threads; 0 means 1.
 	Slots int
+	// MultiLabel makes a candidate of every label that passes.
+	MultiLabel bool
 }
 
 // share returns how many slots there are and how many threads each has.
@@ -73,6 +75,7 @@ func Open(n *model.Network, c Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	decoder.MultiLabel = c.MultiLabel
 	halves := map[string]bool{}
 	for _, t := range append(n.Inputs, n.Outputs...) {
 		halves[t.Name] = t.DType == "float16"
