@@ -381,7 +381,8 @@ func raceDetector() bool {
 }
 
 // FuzzDecode feeds the decoder any numbers, sizes and thresholds: what comes
-// out is finite, over the threshold, in order and within the head.
+// out is finite, over the threshold, in order and within the head, and of all
+// the labels of an anchor the best is the one that comes alone.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("seeds"), uint8(0), uint8(2), uint8(2), float32(0.25))
 	f.Add([]byte{0, 0, 0xc0, 0x7f, 1, 2, 3, 4}, uint8(3), uint8(1), uint8(3), float32(0))
@@ -420,6 +421,25 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("candidate %+v after anchor %d", c, last)
 			}
 			last = c.Anchor
+		}
+		d.MultiLabel = true
+		all, dropped, err := d.Decode(nil, outputs, 0, width, height, conf)
+		if err != nil || dropped != nonFinite {
+			t.Fatalf("with multi_label: %v, %d dropped, %d without", err, dropped, nonFinite)
+		}
+		var best []Candidate
+		for i, c := range all {
+			if i > 0 && !before(&all[i-1], &c) {
+				t.Fatalf("%+v after %+v", c, all[i-1])
+			}
+			if n := len(best); n == 0 || best[n-1].Anchor != c.Anchor {
+				best = append(best, c)
+			} else if c.Score > best[n-1].Score {
+				best[n-1] = c
+			}
+		}
+		if !slices.Equal(best, got) {
+			t.Fatalf("the best labels are %+v, alone come %+v", best, got)
 		}
 		if kept := NMS(got, NMSOptions{IoU: 0.45}); len(kept) > len(got) {
 			t.Fatal("NMS made boxes")
