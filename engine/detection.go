@@ -41,7 +41,7 @@ type Result struct {
 
 // Timing is how long a batch spent in each stage.
 type Timing struct {
-	Pictures int // in the batch
+	Pictures                   int // in the batch
 	Letterbox, Network, Decode time.Duration
 	//lint:ignore ST1011 NMS is not a unit
 	NMS time.Duration

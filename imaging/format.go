@@ -7,11 +7,22 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
 )
+
+// Extensions are those by which a folder's pictures are told from its other files.
+var Extensions = []string{".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+
+// IsPicture reports whether a path has a picture's extension.
+func IsPicture(path string) bool {
+	return slices.Contains(Extensions, strings.ToLower(filepath.Ext(path)))
+}
 
 // format is one kind of file that is read. decode is given a whole file and
 // what config says of it.

@@ -138,20 +138,15 @@ func (s *said) readCfg(path string) error {
 
 // readData takes the names from YOLOv5's data.yaml.
 func (s *said) readData(path string) error {
-	top, err := readYAML(path)
+	d, err := ReadDataFile(path)
 	if err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
-	v, ok := top["names"]
-	if !ok {
+	if d.Names == nil {
 		return fmt.Errorf("%w: --data %s has no names", ErrHint, path)
 	}
-	names, err := namesOf(v)
-	if err != nil {
-		return fmt.Errorf("%w: --data %s: %w", ErrHint, path, err)
-	}
 	if len(s.names) == 0 {
-		s.names, s.namesSource = names, "--data "+path
+		s.names, s.namesSource = d.Names, "--data "+path
 	}
 	return nil
 }

@@ -13,25 +13,19 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/trtdet/trtdet/imaging"
 )
 
 // ErrNoPictures is wrapped when a folder or pattern has no picture in it.
 var ErrNoPictures = errors.New("no pictures")
 
-// Extensions are those by which folders and patterns pick out pictures. A file
-// named outright is read whatever it is called.
-var Extensions = []string{".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-
-// IsPicture reports whether a path has a picture's extension.
-func IsPicture(path string) bool {
-	return slices.Contains(Extensions, strings.ToLower(filepath.Ext(path)))
-}
-
 // Sources yields the paths of the pictures that args name, in the order given:
 // a file is itself, a folder its pictures sorted by name (not those of folders
 // in it), a pattern with *, ?, [...] or ** its matches, and "-" a list of
 // paths on stdin, one a line. An argument that names nothing yields itself with
-// an error, and the next argument follows.
+// an error, and the next argument follows. A file named outright is read
+// whatever it is called.
 func Sources(args []string, stdin io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for _, arg := range args {
@@ -82,12 +76,12 @@ func folder(path string) ([]string, error) {
 	}
 	var paths []string
 	for _, e := range entries {
-		if !e.IsDir() && IsPicture(e.Name()) {
+		if !e.IsDir() && imaging.IsPicture(e.Name()) {
 			paths = append(paths, filepath.Join(path, e.Name()))
 		}
 	}
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("%s: %w in this folder; known are %s", path, ErrNoPictures, strings.Join(Extensions, " "))
+		return nil, fmt.Errorf("%s: %w in this folder; known are %s", path, ErrNoPictures, strings.Join(imaging.Extensions, " "))
 	}
 	return paths, nil
 }
@@ -97,7 +91,7 @@ func pattern(glob string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", glob, err)
 	}
-	paths := slices.DeleteFunc(matches, func(p string) bool { return !IsPicture(p) })
+	paths := slices.DeleteFunc(matches, func(p string) bool { return !imaging.IsPicture(p) })
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("%s: %w match this pattern", glob, ErrNoPictures)
 	}

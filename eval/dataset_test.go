@@ -1,0 +1,286 @@
+package eval
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/trtdet/trtdet/model"
+)
+
+// tree writes files, by path in a new folder, and returns the folder.
+func tree(t testing.TB, files map[string]string) string {
+	t.Helper()
+	folder := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func problemsOf(d *Dataset, folder string) string {
+	var lines []string
+	for _, p := range d.Problems {
+		lines = append(lines, strings.ReplaceAll(p.Error(), folder+"/", ""))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestLoadYOLO(t *testing.T) {
+	folder := tree(t, map[string]string{
+		"data.yaml":              "path: .\ntrain: images/train\nval: [images/val, more.txt]\ntest:\nnames: {0: cat, 1: dog}\n",
+		"images/train/b.jpg":     "",
+		"images/val/12.jpg":      "",
+		"images/val/deep/a.PNG":  "",
+		"images/val/empty.webp":  "",
+		"images/val/none.jpg":    "",
+		"images/val/notes.md":    "",
+		"more.txt":               "./images/val/12.jpg\n\n./extra/images/x.bmp\r\n",
+		"extra/images/x.bmp":     "",
+		"labels/train/b.txt":     "0 0.5 0.5 1 1\n",
+		"labels/val/12.txt":      "1 0.5 0.5 0.25 0.5\r\n0 0.1 0.2 0.3 0.2 0.3 0.6 0.1 0.6\n",
+		"labels/val/deep/a.txt":  "0 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1 0.1\n2 0.5 0.5 0.1 0.1\n0 0.5 1.5 0.1 0.1\n0 nan 0.5 0.1 0.1\n0 0.5 0.5 0.1\nx 1 1 1 1\n0 0.5 0.5 0 0.1\n",
+		"labels/val/empty.txt":   "",
+		"labels/val/stray.txt":   "0 0.5 0.5 0.1 0.1\n",
+		"extra/labels/x.txt":     "0.5 0.5 0.5 0.1 0.1\n-1 0.5 0.5 0.1 0.1",
+		"extra/labels/y.txt":     "",
+		"extra/labels/notes.csv": "",
+	})
+	d, err := LoadYOLO(filepath.Join(folder, "data.yaml"), "val", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i := range d.Pictures {
+		p := &d.Pictures[i]
+		if problem := p.SetSize(100, 200); problem != nil {
+			t.Error(problem)
+		}
+		line := fmt.Sprintf("%s %v", strings.TrimPrefix(p.Path, folder+"/"), p.ID)
+		for _, o := range p.Objects {
+			line += fmt.Sprintf(" %d:%.4g,%.4g,%.4g,%.4g", o.Class, o.Box[0], o.Box[1], o.Box[2], o.Box[3])
+		}
+		got = append(got, line)
+	}
+	want := `extra/images/x.bmp x
+images/val/12.jpg 12 1:37.5,50,25,100 0:10,40,20,80
+images/val/deep/a.PNG a 0:45,90,10,20 0:50,90,0,20
+images/val/empty.webp empty
+images/val/none.jpg none`
+	if text := strings.Join(got, "\n"); text != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	wantProblems := `extra/labels/x.txt, line 1: bad line: the class is 0.5
+extra/labels/x.txt, line 2: class out of range: class -1, there are 0 to 1
+labels/val/deep/a.txt, line 2: duplicate label
+labels/val/deep/a.txt, line 3: class out of range: class 2, there are 0 to 1
+labels/val/deep/a.txt, line 4: box outside 0..1: 1.5
+labels/val/deep/a.txt, line 5: not a finite number: nan
+labels/val/deep/a.txt, line 6: bad line: it has 4 numbers, want class x y w h or a polygon of three corners or more
+labels/val/deep/a.txt, line 7: bad line: "x" is no number
+labels/val/deep/a.txt, line 8: box without area: 0 0.5 0.5 0 0.1
+labels/val/none.txt: picture without label
+extra/labels/y.txt: label without picture
+labels/val/stray.txt: label without picture`
+	if text := problemsOf(d, folder); text != wantProblems {
+		t.Errorf("problems are\n%s\nwant\n%s", text, wantProblems)
+	}
+	if n := d.Objects(); n != 4 {
+		t.Errorf("%d objects, want 4", n)
+	}
+	counts := d.Problems.Counts()
+	if len(counts) != 8 || counts[0].Kind != BadLine || counts[0].Count != 3 {
+		t.Errorf("counts %v", counts)
+	}
+}
+
+func TestLoadYOLOFails(t *testing.T) {
+	folder := tree(t, map[string]string{
+		"none.yaml":  "names: [a]\nval:\n",
+		"lost.yaml":  "val: images\nnames: [a]\n",
+		"empty.yaml": "val: folder\nnames: [a]\n",
+		"file.yaml":  "val: one.jpg\nnames: [a]\n",
+		"odd.yaml":   "val: {a: b}\nnames: [a]\n",
+		"one.jpg":    "", "folder/notes.txt": "",
+	})
+	for file, want := range map[string]struct {
+		kind error
+		word string
+	}{
+		"none.yaml":   {ErrDataset, `no pictures for the split "val"; it has none`},
+		"lost.yaml":   {fs.ErrNotExist, "images"},
+		"empty.yaml":  {ErrDataset, "no pictures in folder; known are .jpg"},
+		"file.yaml":   {ErrDataset, "want a folder of pictures or a list"},
+		"odd.yaml":    {model.ErrHint, "want a path or a list of paths"},
+		"absent.yaml": {fs.ErrNotExist, "absent.yaml"},
+	} {
+		if _, err := LoadYOLO(filepath.Join(folder, file), "val", 1); !errors.Is(err, want.kind) || !strings.Contains(err.Error(), want.word) {
+			t.Errorf("%s: got %v, want %v with %q", file, err, want.kind, want.word)
+		}
+	}
+}
+
+func TestLoadCOCO(t *testing.T) {
+	folder := tree(t, map[string]string{
+		"instances.json": `{"images":[{"id":9,"file_name":"b.jpg","width":10,"height":20},{"id":2,"file_name":"sub/a.jpg","width":30,"height":40}],
+			"categories":[{"id":7,"name":"dog"},{"id":3,"name":"cat"}],
+			"annotations":[{"id":1,"image_id":9,"category_id":7,"bbox":[1,2,3,4],"area":5,"iscrowd":1,"segmentation":{"counts":"x"}},
+				{"id":2,"image_id":2,"category_id":3,"bbox":[1.5,2,3,4]},
+				{"id":3,"image_id":4,"category_id":3,"bbox":[1,2,3,4]},
+				{"id":4,"image_id":2,"category_id":4,"bbox":[1,2,3,4]},
+				{"id":5,"image_id":2,"category_id":3,"bbox":[1,2,3]},
+				{"id":6,"image_id":2,"category_id":3,"bbox":[1,2,0,4]},
+				{"id":7,"image_id":2,"category_id":3,"bbox":[1,2,300,4]}]}`,
+	})
+	file := filepath.Join(folder, "instances.json")
+	for _, c := range []struct {
+		names   []string
+		classes string
+	}{
+		{nil, "[cat dog] [3 7]"},
+		{[]string{"dog", "cat"}, "[dog cat] [7 3]"},
+		{[]string{"dog", "horse"}, "[cat dog] [3 7]"},
+		{[]string{"cat", "dog", "horse"}, "[cat dog] [3 7]"},
+	} {
+		d, err := LoadCOCO(folder, file, c.names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(d.Names, d.Categories); got != c.classes {
+			t.Errorf("names %v: classes are %s, want %s", c.names, got, c.classes)
+		}
+	}
+	d, err := LoadCOCO(folder, file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("[{%[1]s/sub/a.jpg 2 30 40 [{0 [1.5 2 3 4] 12 false} {0 [1 2 0 4] 0 false} {0 [1 2 300 4] 1200 false}]} {%[1]s/b.jpg 9 10 20 [{1 [1 2 3 4] 5 true}]}]", folder)
+	if got := fmt.Sprint(d.Pictures); got != want {
+		t.Errorf("pictures are\n%s\nwant\n%s", got, want)
+	}
+	wantProblems := `instances.json, annotation 3: label without picture: there is no image 4
+instances.json, annotation 4: class out of range: there is no category 4
+instances.json, annotation 5: bad line: bbox has 3 numbers, want x, y, width, height
+instances.json, annotation 6: box without area: bbox [1 2 0 4]
+instances.json, annotation 7: box outside the picture: bbox [1 2 300 4], the picture is 30x40`
+	if got := problemsOf(d, folder); got != wantProblems {
+		t.Errorf("problems are\n%s\nwant\n%s", got, wantProblems)
+	}
+	if problem := d.Pictures[0].SetSize(40, 30); problem == nil || problem.Kind != WrongSize {
+		t.Errorf("a picture of another size: %v", problem)
+	}
+}
+
+func TestLoadCOCOFails(t *testing.T) {
+	const cats = `"categories":[{"id":1,"name":"a"}]`
+	for text, word := range map[string]string{
+		"":                                      "it is empty",
+		"[]":                                    "cannot unmarshal",
+		"{}":                                    "lists 0 images",
+		`{"images":[{"id":1,"file_name":"a"}]}`: "0 categories",
+		`{"images":[{"file_name":"a"}],` + cats + `}`:                                                                    "image 0 has no id",
+		`{"images":[{"id":1},{"id":1}],` + cats + `}`:                                                                    "no file_name",
+		`{"images":[{"id":1,"file_name":"a"},{"id":1,"file_name":"b"}],` + cats + `}`:                                    "two images have the id 1",
+		`{"images":[{"id":1,"file_name":"a"}],"categories":[{"id":1,"name":"a"},{"id":1,"name":"b"}]}`:                   "two categories have the id 1",
+		`{"images":[{"id":1,"file_name":"a"}],"annotations":[{"image_id":1,"category_id":1,"bbox":[NaN]}],` + cats + `}`: "invalid character",
+	} {
+		folder := tree(t, map[string]string{"i.json": text})
+		if _, err := LoadCOCO(folder, filepath.Join(folder, "i.json"), nil); !errors.Is(err, ErrDataset) || !strings.Contains(err.Error(), word) {
+			t.Errorf("%.60q: got %v, want %q", text, err, word)
+		}
+	}
+}
+
+// TestNothingToFind holds that there is no figure where there is nothing to
+// measure, and no division by zero.
+func TestNothingToFind(t *testing.T) {
+	d := &Dataset{Pictures: []Picture{{Width: 10, Height: 10}}}
+	m := Evaluate(d, [][]Detection{{{Class: 0, Score: 0.5}}}, 2, className, Options{ConfSweep: []float32{0.25}})
+	for _, f := range append(m.Overall.stats(), m.Overall.YOLOv5.MAP50, m.BestF1.F1, m.ConfSweep[0].Precision) {
+		if !math.IsNaN(float64(f)) {
+			t.Errorf("figure %v, want none", f)
+		}
+	}
+	if m.ConfSweep[0].FalsePositives != 1 || len(m.Classes) != 0 {
+		t.Errorf("%+v", m)
+	}
+	b, err := Figure(math.NaN()).MarshalJSON()
+	if err != nil || string(b) != "null" {
+		t.Errorf("%s %v", b, err)
+	}
+}
+
+// TestAtConf counts by hand.
+func TestAtConf(t *testing.T) {
+	box := func(x float64) [4]float64 { return [4]float64{x, 0, 10, 10} }
+	at := func(x float32, class int, score float32) Detection {
+		det := Detection{Class: class, Score: score}
+		det.Box.X1, det.Box.X2, det.Box.Y2 = x, x+10, 10
+		return det
+	}
+	d := &Dataset{Pictures: []Picture{{Width: 100, Height: 10, Objects: []Object{
+		{Class: 0, Box: box(0), Area: 100}, {Class: 0, Box: box(20), Area: 100}, {Class: 1, Box: box(40), Area: 100}}}}}
+	detections := [][]Detection{{at(0, 0, 0.9), at(41, 1, 0.8), at(1, 0, 0.7), at(60, 0, 0.5), at(20, 0, 0.25)}}
+	m := Evaluate(d, detections, 3, className, Options{ConfSweep: []float32{0.25, 0.6}})
+	low, high := m.ConfSweep[0], m.ConfSweep[1]
+	// class 0: 1 of 3, then 1 of 2 found of 2; class 1: 1 of 1
+	if low.TruePositives != 2 || low.FalsePositives != 2 || math.Abs(float64(low.Precision)-(1.0/3+1)/2) > 1e-12 || low.Recall != 0.75 {
+		t.Errorf("at 0.25: %+v", low)
+	}
+	if high.TruePositives != 2 || high.FalsePositives != 1 || high.Precision != 0.75 || math.Abs(float64(high.F1)-(0.5+1)/2) > 1e-12 {
+		t.Errorf("at 0.6: %+v", high)
+	}
+	if math.Abs(float64(high.MeanScoreTrue)-0.85) > 1e-6 || math.Abs(float64(high.MeanScoreFalse)-0.7) > 1e-6 {
+		t.Errorf("mean scores at 0.6: %v %v", high.MeanScoreTrue, high.MeanScoreFalse)
+	}
+	if len(low.Classes) != 2 || low.Classes[1].Recall != 1 {
+		t.Errorf("classes: %+v", low.Classes)
+	}
+}
+
+// FuzzLabels reads any text: what is taken is a label, and nothing is lost
+// without a word.
+func FuzzLabels(f *testing.F) {
+	f.Add([]byte("0 0.5 0.5 0.25 0.5\n1 0.1 0.2 0.3 0.2 0.3 0.6\n"), 2)
+	f.Add([]byte("0 0.5 0.5 0.25 0.5\r\n0 0.5 0.5 0.25 0.5\r\n\r\n"), 1)
+	f.Add([]byte("1e400 0 0 0 0\n0x1p-2 1 1 1 1\n-0 0 0 1 1\n+inf 0 nan 0 0"), 80)
+	f.Add([]byte("0\t1_0 1 1 1\n0 1 1 1 1 1 1 1\n\x00\xff"), 3)
+	f.Fuzz(func(t *testing.T, b []byte, classes int) {
+		objects, problems := parseLabels(b, classes)
+		for _, o := range objects {
+			if o.Class < 0 || o.Class >= classes {
+				t.Fatalf("class %d of %d", o.Class, classes)
+			}
+			for i, v := range o.Box {
+				if !(v >= -0.5 && v <= 1.5) || (i >= 2 && v < 0) {
+					t.Fatalf("box %v", o.Box)
+				}
+			}
+		}
+		lines, kept := 0, 0
+		for line := range strings.Lines(string(b)) {
+			if strings.TrimSpace(line) != "" {
+				lines++
+			}
+		}
+		for _, p := range problems {
+			if p.Kind == EmptyBox {
+				kept++
+			}
+		}
+		if len(objects)+len(problems)-kept != lines {
+			t.Fatalf("%d objects and %d problems of %d lines", len(objects), len(problems), lines)
+		}
+	})
+}
