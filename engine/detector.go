@@ -135,6 +135,16 @@ func (d *Detector) Spec() model.Spec { return d.spec }
 // InputSize returns the network's input height and width in pixels.
 func (d *Detector) InputSize() (height, width int) { return d.height, d.width }
 
+// Device names what the network runs on, such as "cpu"; empty once closed.
+func (d *Detector) Device() string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.backend == nil {
+		return ""
+	}
+	return d.backend.Device()
+}
+
 // MaxBatch is the largest batch DetectBatch takes; 0 means any.
 func (d *Detector) MaxBatch() int {
 	d.mu.RLock()

@@ -42,23 +42,31 @@ type Folder struct {
 // NewFolder makes project/name, or with a number behind the name (name2,
 // name3, ...) where that exists already; existOK uses it as it is.
 func NewFolder(project, name string, existOK bool, o FolderOptions) (*Folder, error) {
-	path := filepath.Join(project, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return nil, fmt.Errorf("output folder: %w; --project names another place", err)
+	path, made, err := makeFolder(project, name, existOK)
+	if err != nil {
+		return nil, err
 	}
-	f := &Folder{options: o, crops: map[string]bool{}}
+	return &Folder{path: path, made: made, options: o, crops: map[string]bool{}}, nil
+}
+
+func makeFolder(project, name string, existOK bool) (path string, made bool, err error) {
+	path = filepath.Join(project, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return "", false, fmt.Errorf("output folder: %w; --project names another place", err)
+	}
 	for n := 2; ; n++ {
 		err := os.Mkdir(path, 0o777) // fails if it exists, so two runs never share one
-		if f.made = err == nil; f.made || (existOK && isFolder(path)) {
-			break
+		if err == nil {
+			return path, true, nil
+		}
+		if existOK && isFolder(path) {
+			return path, false, nil
 		}
 		if !errors.Is(err, fs.ErrExist) || existOK {
-			return nil, fmt.Errorf("output folder: %w; --project names another place", err)
+			return "", false, fmt.Errorf("output folder: %w; --project names another place", err)
 		}
 		path = filepath.Join(project, name+strconv.Itoa(n))
 	}
-	f.path = path
-	return f, nil
 }
 
 // Close takes the folder away again if nothing was saved in it, and reports

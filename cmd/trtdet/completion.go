@@ -46,6 +46,8 @@ func completionCommand() *cli.Command {
 // file, a folder or a number.
 var flagValues = map[string][]string{
 	"run --format":    report.Formats,
+	"eval --format":   report.EvaluationFormats,
+	"eval --split":    {"val", "test", "train"},
 	"info --format":   {"table", "json"},
 	"--device":        {"auto", "cpu", "cuda:0"},
 	"--tensorrt":      {"auto", "rtx", "10", "11"},

@@ -15,7 +15,7 @@ const (
 )
 
 // headFlags are those that tell trtdet what a model file leaves out; build,
-// run and info share them.
+// run, eval and info share them.
 func headFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Category: categoryHead, Name: "cfg", Usage: "YOLOv5 model `FILE` (.yaml) with anchors and nc"},

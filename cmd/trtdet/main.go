@@ -127,6 +127,7 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *console) *cli.App {
 		Description: "Examples:\n" +
 			"  trtdet build model.onnx                  write model.engine and its manifest\n" +
 			"  trtdet run model.onnx pictures/          find objects, save annotated pictures\n" +
+			"  trtdet eval model.onnx --data data.yaml  measure a model on labelled pictures\n" +
 			"  trtdet info                              what this machine has to work with\n" +
 			"  trtdet info model.onnx                   what trtdet knows of a model",
 		Version:                version,
@@ -134,7 +135,7 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *console) *cli.App {
 		Writer:                 stdout,
 		ErrWriter:              stderr,
 		UseShortOptionHandling: false,
-		Commands:               []*cli.Command{buildCommand(), runCommand(), infoCommand(), completionCommand(), buildChildCommand()},
+		Commands:               []*cli.Command{buildCommand(), runCommand(), evalCommand(), infoCommand(), completionCommand(), buildChildCommand()},
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Usage: "print TensorRT's own log too"},
 		},

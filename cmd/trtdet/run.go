@@ -2,9 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"unicode/utf8"
@@ -17,16 +14,7 @@ import (
 	"github.com/trtdet/trtdet/report"
 )
 
-const (
-	categoryRun    = "The run"
-	categoryOutput = "What comes out"
-	// maxBatch is the most pictures at once: a few batches are held in memory.
-	maxBatch = 1024
-	// manySlots is how many batches the network works on at once where there is
-	// more than one picture: nobody waits for a single one, and threads that
-	// work apart do not wait for each other. Each slot holds a network's memory.
-	manySlots = 4
-)
+const categoryOutput = "What comes out"
 
 func runCommand() *cli.Command {
 	return &cli.Command{
@@ -39,14 +27,7 @@ func runCommand() *cli.Command {
 			"  trtdet run best.onnx street.jpg\n" +
 			"  trtdet run best.onnx 'pictures/**/*.jpg' --conf-thres 0.4 --classes 0,2 --save-txt\n" +
 			"  find . -name '*.png' | trtdet run best.onnx - --format jsonl --nosave > found.jsonl",
-		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Category: categoryRun, Name: "device", Usage: "`DEVICE`: auto, cpu, cuda:0, cuda:0,1, or 0,1", Value: "auto"},
-			&cli.StringFlag{Category: categoryRun, Name: "imgsz", Aliases: []string{"img", "img-size"}, Usage: "input `SIZE` in pixels, or HEIGHT,WIDTH",
-				DefaultText: "the model's, 640 where it is dynamic"},
-			&cli.IntFlag{Category: categoryRun, Name: "batch", Usage: "`N` pictures at once", Value: 1},
-			&cli.IntFlag{Category: categoryRun, Name: "threads", Usage: "`N` threads on the CPU", DefaultText: "one per core"},
-			&cli.IntFlag{Category: categoryRun, Name: "slots", Usage: "`N` batches in the network at once, each with its share of the threads: more pictures a second, each later",
-				DefaultText: "1 for one picture, up to 4 for more"},
+		Flags: slices.Concat(networkFlags(), []cli.Flag{
 			&cli.IntFlag{Category: categoryDetection, Name: "max-det", Usage: "most detections `N` in a picture", Value: engine.DefaultMaxDet},
 			&cli.IntSliceFlag{Category: categoryDetection, Name: "classes", Usage: "keep these class `INDICES` only: 0,2,5", DefaultText: "all"},
 			&cli.BoolFlag{Category: categoryDetection, Name: "agnostic-nms", Usage: "let boxes of different classes suppress each other"},
@@ -78,8 +59,8 @@ func runPictures(c *cli.Context) error {
 	if !slices.Contains(report.Formats, c.String("format")) {
 		return usagef("--format %s: want table, jsonl, coco or csv", c.String("format"))
 	}
-	if name := c.String("name"); !filepath.IsLocal(name) {
-		return usagef("--name %s: want a name inside the project; --project names another place", name)
+	if err := checkName(c); err != nil {
+		return err
 	}
 	if c.Bool("save-conf") && !c.Bool("save-txt") {
 		return usagef("--save-conf adds scores to label files: say --save-txt too")
@@ -97,33 +78,13 @@ func runPictures(c *cli.Context) error {
 }
 
 func runOptions(c *cli.Context) (*engine.Options, error) {
-	o := &engine.Options{
-		Batch: c.Int("batch"), MaxDet: c.Int("max-det"), Classes: c.IntSlice("classes"),
-		AgnosticNMS: c.Bool("agnostic-nms"), Threads: c.Int("threads"), Slots: c.Int("slots"),
+	o, err := networkOptions(c)
+	if err != nil {
+		return nil, err
 	}
-	for flag, most := range map[string]int{"batch": maxBatch, "max-det": math.MaxInt32} {
-		if n := c.Int(flag); n < 1 || n > most {
-			return nil, usagef("--%s %d: want 1 to %d", flag, n, most)
-		}
-	}
+	o.Classes, o.AgnosticNMS = c.IntSlice("classes"), c.Bool("agnostic-nms")
 	if n := c.Int("line-thickness"); c.IsSet("line-thickness") && (n < 1 || n > 1000) {
 		return nil, usagef("--line-thickness %d: want 1 to 1000", n)
-	}
-	// ONNX Runtime's threads spin: many more than cores stand in each other's way for minutes
-	for _, flag := range []string{"threads", "slots"} {
-		if n, most := c.Int(flag), max(64, runtime.NumCPU()); c.IsSet(flag) && (n < 1 || n > most) {
-			return nil, usagef("--%s %d: want 1 to %d", flag, n, most)
-		}
-	}
-	var err error
-	if o.Device, err = engine.ParseDevice(c.String("device")); err != nil {
-		return nil, usagef("--device: %w", err)
-	}
-	if o.Head, err = hints(c); err != nil {
-		return nil, err
-	}
-	if o.Height, o.Width, err = parseImgSize(c.String("imgsz")); err != nil {
-		return nil, err
 	}
 	return o, nil
 }

@@ -97,6 +97,26 @@ func parseThreshold(flag string, v float64) (*float32, error) {
 	return &f, nil
 }
 
+// parseScores reads "0.25,0.4,0.5".
+func parseScores(flag, text string) ([]float32, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var scores []float32
+	for _, word := range strings.Split(text, ",") {
+		v, err := strconv.ParseFloat(strings.TrimSpace(word), 64)
+		if err != nil {
+			return nil, usagef("--%s %s: %q is no number; want scores from 0 to 1 such as 0.25,0.5", flag, text, word)
+		}
+		f, err := parseThreshold(flag, v)
+		if err != nil {
+			return nil, err
+		}
+		scores = append(scores, *f)
+	}
+	return scores, nil
+}
+
 // seconds writes a duration the way people read it.
 func seconds(s float64) string {
 	if s < 1 {

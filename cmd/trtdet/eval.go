@@ -1,0 +1,300 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"path/filepath"
+	"slices"
+
+	"github.com/google/renameio/v2"
+	"github.com/urfave/cli/v2"
+
+	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/eval"
+	"github.com/trtdet/trtdet/pipeline"
+	"github.com/trtdet/trtdet/report"
+)
+
+// val.py's defaults.
+const (
+	evalConf   = 0.001
+	evalIoU    = 0.6
+	evalMaxDet = 300
+)
+
+// categoryData groups eval's flags about the dataset.
+const categoryData = "The dataset"
+
+func evalCommand() *cli.Command {
+	flags := slices.DeleteFunc(headFlags(), func(f cli.Flag) bool { return f.Names()[0] == "data" })
+	return &cli.Command{
+		Name:      "eval",
+		Usage:     "measure a model on labelled pictures",
+		ArgsUsage: "MODEL",
+		Description: "The dataset is a YOLOv5 data.yaml, or a folder of pictures with COCO's instances.json. Settings are\n" +
+			"those of YOLOv5's val.py; precisions are COCO's and YOLOv5's own.\n\n" +
+			"Examples:\n" +
+			"  trtdet eval best.onnx --data data.yaml\n" +
+			"  trtdet eval best.onnx --images val2017 --annotations instances_val2017.json --format json\n" +
+			"  trtdet eval best.engine --data data.yaml --split test --conf-sweep 0.25,0.4,0.5 --plots",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Category: categoryData, Name: "data", Usage: "YOLOv5 data `FILE` (.yaml)"},
+			&cli.StringFlag{Category: categoryData, Name: "split", Usage: "of --data: `NAME` val, test or train", Value: "val"},
+			&cli.StringFlag{Category: categoryData, Name: "images", Usage: "`FOLDER` of the pictures that --annotations names"},
+			&cli.StringFlag{Category: categoryData, Name: "annotations", Usage: "COCO annotations `FILE` (instances.json)"},
+			&cli.BoolFlag{Category: categoryData, Name: "strict", Usage: "make problems of the dataset an error"},
+		}, networkFlags(), []cli.Flag{
+			&cli.Float64Flag{Category: categoryDetection, Name: "conf-thres", Usage: "least `SCORE` of a detection, 0 to 1", Value: evalConf},
+			&cli.Float64Flag{Category: categoryDetection, Name: "iou-thres", Usage: "`IoU` above which the weaker box goes, 0 to 1", Value: evalIoU},
+			&cli.IntFlag{Category: categoryDetection, Name: "max-det", Usage: "most detections `N` in a picture", Value: evalMaxDet},
+			&cli.BoolFlag{Category: categoryDetection, Name: "single-label", Usage: "the best class of a box only, as run detects, not each above the threshold"},
+			&cli.StringFlag{Category: categoryOutput, Name: "conf-sweep", Usage: "P, R and F1 at these `SCORES` too: 0.25,0.4,0.5"},
+			&cli.StringFlag{Category: categoryOutput, Name: "format", Usage: "`FORMAT` on standard output: table, json, csv or md", Value: "table"},
+			&cli.StringFlag{Category: categoryOutput, Name: "save-json", Usage: "save the detections as COCO results in `FILE`"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "plots", Usage: "save curves and the confusion matrix as pictures in PROJECT/NAME"},
+			&cli.StringFlag{Category: categoryOutput, Name: "project", Usage: "save plots to `FOLDER`/NAME", Value: "runs/val"},
+			&cli.StringFlag{Category: categoryOutput, Name: "name", Usage: "save plots to PROJECT/`NAME`", Value: "exp"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "exist-ok", Usage: "save to PROJECT/NAME even if it exists"},
+		}, flags),
+		Action: evalModel,
+	}
+}
+
+func evalModel(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return usagef("eval: want one MODEL; see trtdet eval --help")
+	}
+	if err := checkDataFlags(c); err != nil {
+		return err
+	}
+	sweep, err := parseScores("conf-sweep", c.String("conf-sweep"))
+	if err != nil {
+		return err
+	}
+	if format := c.String("format"); !slices.Contains(report.EvaluationFormats, format) {
+		return usagef("--format %s: want table, json, csv or md", format)
+	}
+	if err := checkName(c); err != nil {
+		return err
+	}
+	options, err := evalOptions(c)
+	if err != nil {
+		return err
+	}
+	detector, err := engine.Open(c.Args().First(), options)
+	if err != nil {
+		return err
+	}
+	defer detector.Close()
+	data, err := loadDataset(c, detector)
+	if err != nil {
+		return err
+	}
+	if err := strict(c, data.Problems); err != nil {
+		return err
+	}
+	measured, err := detectAll(c, detector, data, options)
+	if err != nil {
+		return err
+	}
+	if err := strict(c, data.Problems); err != nil {
+		return err
+	}
+	warnOfProblems(c, data.Problems)
+	if path := c.String("save-json"); path != "" {
+		if err := writeFile(path, func(w io.Writer) error { return eval.WriteResults(w, data, measured.detections) }); err != nil {
+			return fmt.Errorf("--save-json: %w", err)
+		}
+	}
+	height, width := detector.InputSize()
+	e := &report.Evaluation{
+		Model: c.Args().First(), Data: c.String("data") + c.String("annotations"), Device: detector.Device(), Height: height, Width: width,
+		Settings: report.EvaluationSettings{
+			Conf: *options.Head.Conf, IoU: *options.Head.IoU, MaxDet: options.MaxDet, MultiLabel: options.MultiLabel, Batch: options.Batch,
+		},
+		Metrics: eval.Evaluate(data, measured.detections, detector.Spec().Head.Classes, detector.ClassName, eval.Options{ConfSweep: sweep}),
+		Times:   measured.times, Problems: data.Problems.Counts(),
+	}
+	if c.Bool("plots") {
+		if err := savePlots(c, e); err != nil {
+			return err
+		}
+	}
+	if err := e.Write(c.String("format"), c.App.Writer); err != nil {
+		return err
+	}
+	if measured.unread > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// checkDataFlags wants one dataset.
+func checkDataFlags(c *cli.Context) error {
+	yolo, coco := c.String("data") != "", c.String("images") != "" || c.String("annotations") != ""
+	switch {
+	case yolo == coco:
+		return usagef("eval: want --data FILE.yaml, or --images FOLDER with --annotations FILE.json")
+	case coco && (c.String("images") == "" || c.String("annotations") == ""):
+		return usagef("eval: --images and --annotations belong together")
+	case coco && c.IsSet("split"):
+		return usagef("--split is for --data")
+	case !slices.Contains([]string{"train", "val", "test"}, c.String("split")):
+		return usagef("--split %s: want val, test or train", c.String("split"))
+	}
+	return nil
+}
+
+func evalOptions(c *cli.Context) (*engine.Options, error) {
+	o, err := networkOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	o.MultiLabel = !c.Bool("single-label")
+	for flag, to := range map[string]**float32{"conf-thres": &o.Head.Conf, "iou-thres": &o.Head.IoU} {
+		if *to, err = parseThreshold(flag, c.Float64(flag)); err != nil { // the model's own are for detection
+			return nil, err
+		}
+	}
+	if !c.IsSet("slots") {
+		o.Slots = manySlots
+	}
+	return o, nil
+}
+
+func loadDataset(c *cli.Context, d *engine.Detector) (*eval.Dataset, error) {
+	spec := d.Spec()
+	if folder := c.String("images"); folder != "" {
+		data, err := eval.LoadCOCO(folder, c.String("annotations"), spec.Names)
+		if err == nil && len(data.Names) > spec.Head.Classes {
+			err = usagef("--annotations %s has %d categories, the model %d classes", c.String("annotations"), len(data.Names), spec.Head.Classes)
+		}
+		return data, err
+	}
+	return eval.LoadYOLO(c.String("data"), c.String("split"), spec.Head.Classes)
+}
+
+// measured is what a model made of a dataset.
+type measured struct {
+	detections [][]eval.Detection
+	times      report.StageTimes
+	unread     int
+}
+
+// detectAll takes every picture through the detector. Pictures that cannot be
+// read leave the dataset.
+func detectAll(c *cli.Context, d *engine.Detector, data *eval.Dataset, o *engine.Options) (*measured, error) {
+	m := &measured{}
+	screen := c.App.ErrWriter.(*console)
+	progress := startRunProgress(screen, len(data.Pictures))
+	pictures := data.Pictures
+	data.Pictures = nil
+	err := pipeline.Run(c.Context, d, paths(pictures), pipeline.Options{
+		Batch: o.Batch, Workers: o.Threads,
+		Emit: func(item *pipeline.Item) error {
+			progress.step()
+			p := pictures[item.Index]
+			if item.Err != nil {
+				m.unread++
+				data.Problems = append(data.Problems, eval.Problem{Kind: eval.UnreadPicture, File: p.Path, Text: errorText(item.Err)})
+				return nil
+			}
+			if problem := p.SetSize(item.Width, item.Height); problem != nil {
+				data.Problems = append(data.Problems, *problem)
+			}
+			m.add(item)
+			data.Pictures = append(data.Pictures, p)
+			return nil
+		},
+	})
+	progress.finish()
+	if err == nil && len(data.Pictures) == 0 {
+		err = fmt.Errorf("none of %s can be read; the first: %w", count(len(pictures), "picture"), data.Problems[len(data.Problems)-m.unread])
+	}
+	m.times = perPicture(m.times, len(data.Pictures))
+	return m, err
+}
+
+func paths(pictures []eval.Picture) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, p := range pictures {
+			if !yield(p.Path, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (m *measured) add(item *pipeline.Item) {
+	found := make([]eval.Detection, len(item.Result.Detections))
+	for i, d := range item.Result.Detections {
+		found[i] = eval.Detection{Class: d.ClassID, Score: d.Score, Box: d.Box}
+	}
+	m.detections = append(m.detections, found)
+	t := item.Result.Timing
+	share := 1e3 / float64(t.Pictures) // milliseconds of the batch that are this picture's
+	m.times.Read += 1e3 * item.Read.Seconds()
+	m.times.Letterbox += share * t.Letterbox.Seconds()
+	m.times.Network += share * t.Network.Seconds()
+	m.times.Decode += share * t.Decode.Seconds()
+	m.times.NMS += share * t.NMS.Seconds()
+}
+
+func perPicture(t report.StageTimes, n int) report.StageTimes {
+	for _, v := range []*float64{&t.Read, &t.Letterbox, &t.Network, &t.Decode, &t.NMS} {
+		*v /= float64(max(n, 1))
+	}
+	return t
+}
+
+// strict makes problems an error where --strict asks for it.
+func strict(c *cli.Context, problems eval.Problems) error {
+	if !c.Bool("strict") || len(problems) == 0 {
+		return nil
+	}
+	warnOfProblems(c, problems)
+	return fmt.Errorf("--strict: the dataset has %s", count(len(problems), "problem"))
+}
+
+// warnOfProblems names the first few problems of each kind.
+func warnOfProblems(c *cli.Context, problems eval.Problems) {
+	const shown = 5
+	for _, kind := range problems.Counts() {
+		fmt.Fprintf(c.App.ErrWriter, "trtdet: warning: %d x %s\n", kind.Count, kind.Kind)
+		left := shown
+		for _, p := range problems {
+			if p.Kind != kind.Kind {
+				continue
+			}
+			if left == 0 {
+				fmt.Fprintf(c.App.ErrWriter, "    and %d more\n", kind.Count-shown)
+				break
+			}
+			left--
+			fmt.Fprintf(c.App.ErrWriter, "    %s\n", report.Printable(p.Error()))
+		}
+	}
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer f.Cleanup() //nolint:errcheck // after CloseAtomicallyReplace there is nothing to clean up
+	if err := write(f); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return f.CloseAtomicallyReplace()
+}
+
+func savePlots(c *cli.Context, e *report.Evaluation) error {
+	folder, err := e.SavePlots(c.String("project"), c.String("name"), c.Bool("exist-ok"))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.App.ErrWriter, "plots saved to %s\n", folder)
+	return nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"math"
+	"path/filepath"
+	"runtime"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/trtdet/trtdet/engine"
+)
+
+const (
+	categoryRun = "The run"
+	// maxBatch is the most pictures at once: a few batches are held in memory.
+	maxBatch = 1024
+	// manySlots is how many batches the network works on at once where there is
+	// more than one picture: nobody waits for a single one, and threads that
+	// work apart do not wait for each other. Each slot holds a network's memory.
+	manySlots = 4
+)
+
+// networkFlags say how a network is run; run and eval share them.
+func networkFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Category: categoryRun, Name: "device", Usage: "`DEVICE`: auto, cpu, cuda:0, cuda:0,1, or 0,1", Value: "auto"},
+		&cli.StringFlag{Category: categoryRun, Name: "imgsz", Aliases: []string{"img", "img-size"}, Usage: "input `SIZE` in pixels, or HEIGHT,WIDTH",
+			DefaultText: "the model's, 640 where it is dynamic"},
+		&cli.IntFlag{Category: categoryRun, Name: "batch", Usage: "`N` pictures at once", Value: 1},
+		&cli.IntFlag{Category: categoryRun, Name: "threads", Usage: "`N` threads on the CPU", DefaultText: "one per core"},
+		&cli.IntFlag{Category: categoryRun, Name: "slots", Usage: "`N` batches in the network at once, each with its share of the threads: more pictures a second, each later",
+			DefaultText: "1 for one picture, up to 4 for more"},
+	}
+}
+
+// networkOptions reads networkFlags, --max-det and hints.
+func networkOptions(c *cli.Context) (*engine.Options, error) {
+	o := &engine.Options{Batch: c.Int("batch"), MaxDet: c.Int("max-det"), Threads: c.Int("threads"), Slots: c.Int("slots")}
+	for flag, most := range map[string]int{"batch": maxBatch, "max-det": math.MaxInt32} {
+		if n := c.Int(flag); n < 1 || n > most {
+			return nil, usagef("--%s %d: want 1 to %d", flag, n, most)
+		}
+	}
+	// ONNX Runtime's threads spin: many more than cores stand in each other's way for minutes
+	for _, flag := range []string{"threads", "slots"} {
+		if n, most := c.Int(flag), max(64, runtime.NumCPU()); c.IsSet(flag) && (n < 1 || n > most) {
+			return nil, usagef("--%s %d: want 1 to %d", flag, n, most)
+		}
+	}
+	var err error
+	if o.Device, err = engine.ParseDevice(c.String("device")); err != nil {
+		return nil, usagef("--device: %w", err)
+	}
+	if o.Height, o.Width, err = parseImgSize(c.String("imgsz")); err != nil {
+		return nil, err
+	}
+	o.Head, err = hints(c)
+	return o, err
+}
+
+// checkName keeps --name inside --project.
+func checkName(c *cli.Context) error {
+	if name := c.String("name"); !filepath.IsLocal(name) {
+		return usagef("--name %s: want a name inside the project; --project names another place", name)
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	pretty "github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/trtdet/trtdet/eval"
+)
+
+// EvaluationFormats are those of an evaluation.
+var EvaluationFormats = []string{"table", "json", "csv", "md"}
+
+// Evaluation is what `eval` reports. Its JSON is the format's.
+type Evaluation struct {
+	Model    string             `json:"model"`
+	Data     string             `json:"data"`
+	Device   string             `json:"device"`
+	Height   int                `json:"height"` // of the network's input
+	Width    int                `json:"width"`
+	Settings EvaluationSettings `json:"settings"`
+	*eval.Metrics
+	// Times is the mean time of a picture in each stage.
+	Times    StageTimes          `json:"milliseconds"`
+	Problems []eval.ProblemCount `json:"problems"`
+}
+
+// EvaluationSettings are how the detections were made.
+type EvaluationSettings struct {
+	Conf       float32 `json:"conf_thres"`
+	IoU        float32 `json:"iou_thres"`
+	MaxDet     int     `json:"max_det"`
+	MultiLabel bool    `json:"multi_label"`
+	Batch      int     `json:"batch"`
+}
+
+// StageTimes are milliseconds a picture.
+type StageTimes struct {
+	Read      float64 `json:"read"`
+	Letterbox float64 `json:"letterbox"`
+	Network   float64 `json:"network"`
+	Decode    float64 `json:"decode"`
+	//lint:ignore ST1011 NMS is not a unit
+	NMS float64 `json:"nms"`
+}
+
+// Write writes the evaluation in one of EvaluationFormats.
+func (e *Evaluation) Write(format string, w io.Writer) error {
+	var err error
+	switch format {
+	case "json":
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(e)
+	case "csv":
+		_, err = fmt.Fprintln(w, e.every().RenderCSV())
+	case "md":
+		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n", e.scores().RenderMarkdown(), e.sweep().RenderMarkdown(), e.times())
+	case "table":
+		_, err = fmt.Fprintf(w, "%s\n\n%s\n\nP and R are YOLOv5's, at IoU 0.5 and the confidence of the best F1; mAP is COCO's, as pycocotools has it,\n"+
+			"--format json has YOLOv5's too.\n%s\n", e.scores().Render(), e.sweep().Render(), e.times())
+	default:
+		return fmt.Errorf("format %q is none of %s", format, strings.Join(EvaluationFormats, ", "))
+	}
+	return err
+}
+
+// plain is a table of columns apart by blanks, the first to the left.
+func plain(header pretty.Row) pretty.Writer {
+	t := pretty.NewWriter()
+	style := pretty.StyleDefault
+	style.Options = pretty.OptionsNoBordersAndSeparators
+	style.Format.Header = text.FormatDefault
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	t.SetStyle(style)
+	t.AppendHeader(header)
+	columns := []pretty.ColumnConfig{{Number: 1, Align: text.AlignLeft, AlignHeader: text.AlignLeft}}
+	for i := 2; i <= len(header); i++ {
+		columns = append(columns, pretty.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(columns)
+	return t
+}
+
+// scores has a line for all classes together and one for each.
+func (e *Evaluation) scores() pretty.Writer {
+	t := plain(pretty.Row{"class", "pictures", "objects", "P", "R", "mAP50", "mAP75", "mAP50-95", "small", "medium", "large"})
+	line := func(class string, s eval.Scores) {
+		row := pretty.Row{class, s.Pictures, s.Objects}
+		for _, f := range []eval.Figure{s.YOLOv5.Precision, s.YOLOv5.Recall, s.MAP50, s.MAP75, s.MAP5095, s.Small, s.Medium, s.Large} {
+			row = append(row, rounded(f, 3))
+		}
+		t.AppendRow(row)
+	}
+	line("all", e.Overall)
+	for _, c := range e.Classes {
+		line(Printable(c.Class), c.Scores)
+	}
+	return t
+}
+
+// sweep has a line for each fixed confidence and one for the best F1.
+func (e *Evaluation) sweep() pretty.Writer {
+	t := plain(pretty.Row{"at confidence", "P", "R", "F1", "true", "false", "mean score true", "mean score false"})
+	for _, s := range e.ConfSweep {
+		t.AppendRow(pretty.Row{strconv.FormatFloat(float64(s.Conf), 'g', -1, 32), rounded(s.Precision, 3), rounded(s.Recall, 3), rounded(s.F1, 3),
+			s.TruePositives, s.FalsePositives, rounded(s.MeanScoreTrue, 3), rounded(s.MeanScoreFalse, 3)})
+	}
+	b := e.BestF1
+	t.AppendRow(pretty.Row{fmt.Sprintf("%.3f (best F1)", b.Conf), rounded(b.Precision, 3), rounded(b.Recall, 3), rounded(b.F1, 3)})
+	return t
+}
+
+// every has all figures of every class, with every digit.
+func (e *Evaluation) every() pretty.Writer {
+	t := pretty.NewWriter()
+	t.AppendHeader(pretty.Row{"class_id", "class", "pictures", "objects", "map50", "map75", "map50_95", "map_small", "map_medium", "map_large",
+		"ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large",
+		"yolov5_precision", "yolov5_recall", "yolov5_map50", "yolov5_map50_95"})
+	line := func(id, class string, s eval.Scores) {
+		row := pretty.Row{id, class, s.Pictures, s.Objects}
+		for _, f := range []eval.Figure{s.MAP50, s.MAP75, s.MAP5095, s.Small, s.Medium, s.Large, s.AR1, s.AR10, s.AR100, s.ARSmall, s.ARMedium,
+			s.ARLarge, s.YOLOv5.Precision, s.YOLOv5.Recall, s.YOLOv5.MAP50, s.YOLOv5.MAP5095} {
+			row = append(row, rounded(f, -1))
+		}
+		t.AppendRow(row)
+	}
+	line("", "all", e.Overall)
+	for _, c := range e.Classes {
+		line(strconv.Itoa(c.ClassID), c.Class, c.Scores)
+	}
+	return t
+}
+
+// times is the line about the stages.
+func (e *Evaluation) times() string {
+	t := e.Times
+	return fmt.Sprintf("A picture took %.1f ms to read, %.1f to letterbox, %.1f in the network (%s, %dx%d), %.2f to decode and %.2f for NMS.",
+		t.Read, t.Letterbox, t.Network, e.Device, e.Width, e.Height, t.Decode, t.NMS)
+}
+
+// rounded writes a figure with some decimals, all of them for -1; a dash, or
+// nothing, stands where there is none.
+func rounded(f eval.Figure, decimals int) string {
+	if math.IsNaN(float64(f)) {
+		if decimals < 0 {
+			return ""
+		}
+		return "-"
+	}
+	return strconv.FormatFloat(float64(f), 'f', decimals, 64)
+}

@@ -1,0 +1,276 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/trtdet/trtdet/eval"
+	"github.com/trtdet/trtdet/tests/oracle"
+)
+
+const emoji = "models/emoji"
+
+// measurement is what the tests look at of `eval --format json`.
+type measurement struct {
+	Device  string
+	Overall eval.Scores
+	Classes []eval.ClassScores
+	Sweep   []eval.AtConf      `json:"conf_sweep"`
+	Best    eval.BestF1        `json:"best_f1"`
+	MS      map[string]float64 `json:"milliseconds"`
+
+	Problems []eval.ProblemCount
+}
+
+func measure(t *testing.T, dir string, args ...string) measurement {
+	t.Helper()
+	o := must(t, dir, append([]string{"eval", "--format", "json"}, args...)...)
+	var m measurement
+	if err := json.Unmarshal([]byte(o.stdout), &m); err != nil {
+		t.Fatalf("%v\n%s", err, o.stdout)
+	}
+	return m
+}
+
+// asCOCO writes the carried pictures' labels as COCO's instances.json.
+func asCOCO(t *testing.T, path string) {
+	t.Helper()
+	data, err := eval.LoadYOLO(filepath.Join(top, emoji, "data.yaml"), "val", 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var images, annotations, categories []map[string]any
+	for i := range data.Pictures {
+		p := &data.Pictures[i]
+		shown := lines(t, must(t, "", "run", filepath.Join(top, emoji, "decoupled-base.onnx"), p.Path, "--nosave", "--format", "jsonl").stdout)[0]
+		p.SetSize(shown.Width, shown.Height)
+		images = append(images, map[string]any{"id": 100 - i, "file_name": filepath.Base(p.Path), "width": p.Width, "height": p.Height})
+		for _, o := range p.Objects {
+			annotations = append(annotations, map[string]any{
+				"id": len(annotations) + 1, "image_id": 100 - i, "category_id": 2*o.Class + 5, "bbox": o.Box, "area": o.Area, "iscrowd": 0,
+			})
+		}
+	}
+	for c, name := range data.Names {
+		categories = append(categories, map[string]any{"id": 2*c + 5, "name": name})
+	}
+	b, err := json.Marshal(map[string]any{"images": images, "annotations": annotations, "categories": categories})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The same dataset in both formats gives the same figures, and they are
+// pycocotools' of the detections that were saved.
+func TestEval(t *testing.T) {
+	dir := t.TempDir()
+	model := filepath.Join(top, emoji, "decoupled-base.onnx")
+	instances, found := filepath.Join(dir, "instances.json"), filepath.Join(dir, "found.json")
+	asCOCO(t, instances)
+	yolo := measure(t, dir, model, "--data", filepath.Join(top, emoji, "data.yaml"), "--conf-sweep", "0.25,0.4,0.5", "--batch", "3")
+	coco := measure(t, dir, model, "--images", filepath.Join(top, emoji, "images"), "--annotations", instances, "--save-json", found)
+
+	if yolo.Overall.Pictures != 8 || yolo.Overall.Objects != 53 || len(yolo.Classes) != 12 || len(yolo.Problems) != 0 {
+		t.Errorf("%+v", yolo.Overall)
+	}
+	if !(yolo.Overall.MAP50 > 0.95) || !(yolo.Overall.MAP5095 > 0.5) || !(yolo.Overall.YOLOv5.MAP50 > 0.95) {
+		t.Errorf("the carried model should do better: %+v", yolo.Overall)
+	}
+	if len(yolo.Sweep) != 3 || yolo.Sweep[0].Recall < yolo.Sweep[2].Recall || yolo.Sweep[0].Precision > yolo.Sweep[2].Precision {
+		t.Errorf("conf sweep %+v", yolo.Sweep)
+	}
+	if yolo.Device != "cpu" || !(yolo.MS["network"] > 0) || !(yolo.MS["read"] > 0) || !(yolo.MS["nms"] > 0) {
+		t.Errorf("device %q, times %v", yolo.Device, yolo.MS)
+	}
+	for i, c := range coco.Classes {
+		same(t, c.Class, c.Scores, yolo.Classes[i].Scores)
+	}
+	same(t, "all", coco.Overall, yolo.Overall)
+
+	var want struct {
+		Overall []eval.Figure
+		Classes map[int][]eval.Figure
+	}
+	if err := json.Unmarshal(oracle.Run(t, oracle.Venv, "coco_eval.py", instances, found), &want); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, c eval.COCO, want []eval.Figure) {
+		for i, f := range []eval.Figure{c.MAP5095, c.MAP50, c.MAP75, c.Small, c.Medium, c.Large, c.AR1, c.AR10, c.AR100, c.ARSmall, c.ARMedium, c.ARLarge} {
+			if !sameFigure(f, want[i], 1e-6) {
+				t.Errorf("%s: figure %d is %v, pycocotools' %v", what, i, f, want[i])
+			}
+		}
+	}
+	check("all", coco.Overall.COCO, want.Overall)
+	for _, c := range coco.Classes {
+		check(c.Class, c.COCO, want.Classes[2*c.ClassID+5])
+	}
+}
+
+func same(t *testing.T, what string, a, b eval.Scores) {
+	t.Helper()
+	if a.Pictures != b.Pictures || a.Objects != b.Objects || !sameFigure(a.MAP5095, b.MAP5095, 1e-9) || !sameFigure(a.Small, b.Small, 1e-9) ||
+		!sameFigure(a.ARLarge, b.ARLarge, 1e-9) || !sameFigure(a.YOLOv5.Precision, b.YOLOv5.Precision, 1e-9) {
+		t.Errorf("%s: COCO's format gives\n%+v, YOLOv5's\n%+v", what, a, b)
+	}
+}
+
+func sameFigure(a, b eval.Figure, tolerance float64) bool {
+	return math.IsNaN(float64(a)) && math.IsNaN(float64(b)) || math.Abs(float64(a-b)) <= tolerance
+}
+
+func TestEvalFormatsAndPlots(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "320"}
+	o := must(t, dir, append(args, "--plots", "--conf-sweep", "0.5")...)
+	for _, word := range []string{"mAP50-95", "teddy bear", "best F1", "ms to read", "pycocotools"} {
+		if !strings.Contains(o.stdout, word) {
+			t.Errorf("the table does not say %q:\n%s", word, o.stdout)
+		}
+	}
+	if !strings.Contains(o.stderr, "plots saved to runs/val/exp") {
+		t.Errorf("standard error: %s", o.stderr)
+	}
+	for _, name := range []string{"PR_curve.png", "P_curve.png", "R_curve.png", "F1_curve.png", "confusion_matrix.png"} {
+		f, err := os.Open(filepath.Join(dir, "runs/val/exp", name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if picture, err := png.Decode(f); err != nil || picture.Bounds().Dx() < 600 {
+			t.Errorf("%s: %v", name, err)
+		}
+		f.Close()
+	}
+	csv := strings.Split(strings.TrimSpace(must(t, dir, append(args, "--format", "csv")...).stdout), "\n")
+	if len(csv) != 14 || !strings.HasPrefix(csv[0], "class_id,class,pictures,objects,map50,") || !strings.HasPrefix(csv[1], ",all,8,53,") {
+		t.Errorf("csv:\n%s", strings.Join(csv, "\n"))
+	}
+	if md := must(t, dir, append(args, "--format", "md")...).stdout; !strings.HasPrefix(md, "| class | pictures |") || !strings.Contains(md, "| dog | 3 | 3 |") {
+		t.Errorf("markdown:\n%s", md)
+	}
+	if left := names(t, dir); len(left) != 5 {
+		t.Errorf("files left: %v", left)
+	}
+}
+
+// single-label is what run detects: one class a box.
+func TestEvalSingleLabel(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "320", "--save-json"}
+	count := func(path string) int {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(b), "image_id")
+	}
+	measure(t, dir, append(args, filepath.Join(dir, "multi.json"))...)
+	measure(t, dir, append(args, filepath.Join(dir, "single.json"), "--single-label")...)
+	multi, single := count(filepath.Join(dir, "multi.json")), count(filepath.Join(dir, "single.json"))
+	if multi <= single || single < 53 {
+		t.Errorf("%d detections with every label, %d with the best", multi, single)
+	}
+}
+
+// A dataset with everything wrong: named and counted, measured without what is
+// wrong, refused with --strict.
+func TestEvalProblems(t *testing.T) {
+	dir := t.TempDir()
+	model := filepath.Join(top, emoji, "decoupled-base.onnx")
+	write := func(name, text string) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range []string{"room.jpg", "stream.jpg"} {
+		b, err := os.ReadFile(filepath.Join(top, emoji, "images", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("images/"+strconv.Itoa(i)+".jpg", string(b))
+	}
+	write("data.yaml", "val: images\nnames: [a, b, c, d, e, f, g, h, i, j, k, l]\n")
+	write("labels/0.txt", "0 0.5 0.5 0.2 0.2\n12 0.5 0.5 0.1 0.1\n0 0.5 nan 0.1 0.1\n")
+	write("labels/stray.txt", "")
+	write("images/broken.jpg", "not a picture")
+	write("labels/broken.txt", "0 0.5 0.5 0.2 0.2\n")
+
+	o := call(t, dir, "", "eval", model, "--data", "data.yaml", "--imgsz", "320", "--format", "json")
+	if o.status != 1 {
+		t.Errorf("exit status %d, want 1: a picture could not be read\n%s", o.status, o.stderr)
+	}
+	var m measurement
+	if err := json.Unmarshal([]byte(o.stdout), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Overall.Pictures != 2 || m.Overall.Objects != 1 {
+		t.Errorf("%d pictures, %d objects", m.Overall.Pictures, m.Overall.Objects)
+	}
+	var kinds []string
+	for _, p := range m.Problems {
+		kinds = append(kinds, fmt.Sprintf("%d %s", p.Count, p.Kind))
+	}
+	want := "1 class out of range, 1 label without picture, 1 not a finite number, 1 picture without label, 1 unreadable picture"
+	if got := strings.Join(kinds, ", "); got != want {
+		t.Errorf("problems: %s\nwant %s", got, want)
+	}
+	for _, word := range []string{"labels/0.txt, line 2: class out of range: class 12, there are 0 to 11", "broken.jpg"} {
+		if !strings.Contains(o.stderr, word) {
+			t.Errorf("standard error does not say %q:\n%s", word, o.stderr)
+		}
+	}
+	if o := call(t, dir, "", "eval", model, "--data", "data.yaml", "--imgsz", "320", "--strict"); o.status != 1 || o.stdout != "" ||
+		!strings.Contains(o.stderr, "--strict: the dataset has 4 problems") {
+		t.Errorf("--strict: exit status %d\n%s\n%s", o.status, o.stdout, o.stderr)
+	}
+}
+
+func TestEvalFails(t *testing.T) {
+	dir := t.TempDir()
+	model := filepath.Join(top, emoji, "decoupled-base.onnx")
+	data := filepath.Join(top, emoji, "data.yaml")
+	if err := os.WriteFile(filepath.Join(dir, "empty.json"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "two.yaml"), []byte("val: .\nnames: [a, b]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		status int
+		words  []string
+		args   []string
+	}{
+		{2, []string{"one MODEL"}, nil},
+		{2, []string{"--data", "--images", "--annotations"}, []string{model}},
+		{2, []string{"--images and --annotations belong together"}, []string{model, "--images", dir}},
+		{2, []string{"--data FILE.yaml, or"}, []string{model, "--data", data, "--annotations", "x.json"}},
+		{2, []string{"--split nowhere"}, []string{model, "--data", data, "--split", "nowhere"}},
+		{2, []string{"--conf-sweep 0.2,x", `"x" is no number`}, []string{model, "--data", data, "--conf-sweep", "0.2,x"}},
+		{2, []string{"--conf-sweep", "0 to 1"}, []string{model, "--data", data, "--conf-sweep", "1.5"}},
+		{2, []string{"--format yaml"}, []string{model, "--data", data, "--format", "yaml"}},
+		{2, []string{"--name", "--project"}, []string{model, "--data", data, "--name", "../x"}},
+		{1, []string{"data.yaml", `no pictures for the split "test"`, "it has train, val"}, []string{model, "--data", data, "--split", "test"}},
+		{1, []string{"two.yaml", "2", "12"}, []string{model, "--data", "two.yaml"}},
+		{1, []string{"absent.yaml", "no such file"}, []string{model, "--data", "absent.yaml"}},
+		{1, []string{"absent.onnx", "no such file"}, []string{"absent.onnx", "--data", data}},
+		{1, []string{"empty.json", "it is empty"}, []string{model, "--images", dir, "--annotations", "empty.json"}},
+		{1, []string{"--save-json", "no such file"}, []string{model, "--data", data, "--imgsz", "64", "--save-json", "absent/x.json"}},
+	} {
+		fails(t, dir, c.status, c.words, append([]string{"eval"}, c.args...)...)
+	}
+}
