@@ -44,6 +44,10 @@ var suites = []suite{
 	},
 	startSuite("the small net", (*bench).small), startSuite("yolov5s", (*bench).yolov5s),
 	{
+		name: "eval", prepare: prepareEvaluation, measure: measureEvaluation,
+		rows: []row{{"COCO's figures of 5,000 pictures with 100 boxes each against pycocotools", "ours", "theirs", faster, "2 or more"}},
+	},
+	{
 		name: "build", measure: measureBuild, turns: 7,
 		rows: []row{
 			{"`build` of yolov5s against TensorRT-RTX alone", "ours", "theirs", added, "10 % or less"},
