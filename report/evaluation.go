@@ -46,8 +46,7 @@ type StageTimes struct {
 	Letterbox float64 `json:"letterbox"`
 	Network   float64 `json:"network"`
 	Decode    float64 `json:"decode"`
-	//lint:ignore ST1011 NMS is not a unit
-	NMS float64 `json:"nms"`
+	NMS       float64 `json:"nms"`
 }
 
 // Write writes the evaluation in one of EvaluationFormats.

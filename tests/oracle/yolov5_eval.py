@@ -1,6 +1,7 @@
-"""YOLOv5's own figures: yolov5_eval.py CASES.json prints JSON. Run by /usr/bin/python3 with build/deps/oracle on its path.
+"""YOLOv5's own figures: yolov5_eval.py CASES.json prints JSON.
 
-A case has "classes" and "pictures": {"labels": [[class, x1, y1, x2, y2]], "detections": [[x1, y1, x2, y2, score, class]]}
+Run by /usr/bin/python3 with build/deps/oracle on its path. A case has "classes" and "pictures", each of them
+{"labels": [[class, x1, y1, x2, y2]], "detections": [[x1, y1, x2, y2, score, class]]}.
 """
 
 from __future__ import annotations
