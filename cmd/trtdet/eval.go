@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"path/filepath"
 	"slices"
@@ -279,15 +281,24 @@ func warnOfProblems(c *cli.Context, problems eval.Problems) {
 
 // writeFile writes a file whole or not at all.
 func writeFile(path string, write func(io.Writer) error) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
+	err := func() error {
+		f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
+		if err != nil {
+			return err
+		}
+		defer f.Cleanup() //nolint:errcheck // after CloseAtomicallyReplace there is nothing to clean up
+		if err := write(f); err != nil {
+			return err
+		}
+		return f.CloseAtomicallyReplace()
+	}()
+	if temporary := (*fs.PathError)(nil); errors.As(err, &temporary) {
+		err = temporary.Err // its path is one that nobody asked for
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w; name another place", path, err)
 	}
-	defer f.Cleanup() //nolint:errcheck // after CloseAtomicallyReplace there is nothing to clean up
-	if err := write(f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return f.CloseAtomicallyReplace()
+	return nil
 }
 
 func savePlots(c *cli.Context, e *report.Evaluation) error {
