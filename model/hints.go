@@ -140,7 +140,7 @@ func (s *said) readCfg(path string) error {
 func (s *said) readData(path string) error {
 	d, err := ReadDataFile(path)
 	if err != nil {
-		return fmt.Errorf("--data: %w", err)
+		return fmt.Errorf("--data %w", err)
 	}
 	if d.Names == nil {
 		return fmt.Errorf("%w: --data %s has no names", ErrHint, path)
