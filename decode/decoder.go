@@ -37,8 +37,8 @@ func (d *Decoder) Head() Head { return d.head }
 // Decode appends to dst the candidates of one picture of the batch: those
 // whose confidence, and whose confidence x label, are more than conf (0 to 1).
 // Boxes are in pixels of the input, candidates in the order of their Anchor,
-// then of their Class. outputs are the network's, in any order, found by name; inputW and
-// inputH are the input's size in this run, which the grids follow.
+// then of their Class. outputs are the network's, in any order, found by name;
+// inputW and inputH are the input's size in this run, which the grids follow.
 //
 // A prediction is dropped and counted in nonFinite when a number that decides
 // about it is NaN or infinite: its confidence; one of its labels, once the

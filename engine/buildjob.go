@@ -88,7 +88,7 @@ func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx *os.File,
 	hash := make(chan [sha256.Size]byte, 1)
 	go func() { hash <- sha256.Sum256(plan.Bytes()) }()
 	err = overwrite(j.Plan, plan.Bytes())
-	sum := <-hash
+	sum := <-hash // before the plan is closed
 	outcome.PlanSHA256, outcome.PlanBytes = hex.EncodeToString(sum[:]), int64(len(plan.Bytes()))
 	if err != nil {
 		return fmt.Errorf("writing the engine into %s: %w; -o names another place", filepath.Dir(j.Plan), err)

@@ -25,13 +25,7 @@ func confusion(d *Dataset, detections [][]Detection, classes int) Confusion {
 		c.Counts[i] = make([]int, classes+1)
 	}
 	for p := range d.Pictures {
-		var objects []Object
-		for _, o := range d.Pictures[p].Objects {
-			if !o.Crowd {
-				objects = append(objects, o)
-			}
-		}
-		c.picture(objects, detections[p], classes)
+		c.picture(d.Pictures[p].counted(), detections[p], classes)
 	}
 	return c
 }
@@ -43,7 +37,7 @@ func (c *Confusion) picture(objects []Object, detections []Detection, background
 	}
 	var pairs []pair
 	for i, o := range objects {
-		box := [4]float32{float32(o.Box[0]), float32(o.Box[1]), float32(o.Box[0] + o.Box[2]), float32(o.Box[1] + o.Box[3])}
+		box := corners(o)
 		for k, d := range detections {
 			if d.Score > confusionConf {
 				if iou := v5Overlap(box, d); iou > confusionIoU {

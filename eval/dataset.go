@@ -71,17 +71,15 @@ func (p *Picture) SetSize(width, height int) *Problem {
 	return nil
 }
 
-// Objects counts the objects that are not crowds.
-func (d *Dataset) Objects() int {
-	n := 0
-	for _, p := range d.Pictures {
-		for _, o := range p.Objects {
-			if !o.Crowd {
-				n++
-			}
+// counted are the objects that are not crowds.
+func (p *Picture) counted() []Object {
+	var objects []Object
+	for _, o := range p.Objects {
+		if !o.Crowd {
+			objects = append(objects, o)
 		}
 	}
-	return n
+	return objects
 }
 
 // Category returns the id that COCO files use for a class.

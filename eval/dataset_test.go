@@ -96,8 +96,8 @@ labels/val/stray.txt: label without picture`
 	if text := problemsOf(d, folder); text != wantProblems {
 		t.Errorf("problems are\n%s\nwant\n%s", text, wantProblems)
 	}
-	if n := d.Objects(); n != 4 {
-		t.Errorf("%d objects, want 4", n)
+	if m := Evaluate(d, make([][]Detection, len(d.Pictures)), 2, className, Options{}); m.Overall.Objects != 4 {
+		t.Errorf("%d objects, want 4", m.Overall.Objects)
 	}
 	counts := d.Problems.Counts()
 	if len(counts) != 8 || counts[0].Kind != BadLine || counts[0].Count != 3 {

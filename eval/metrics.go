@@ -141,26 +141,22 @@ func Evaluate(d *Dataset, detections [][]Detection, classes int, names func(int)
 	m := &Metrics{}
 	coco := evaluateCOCO(d, detections, classes)
 	v5 := evaluateYOLOv5(d, detections, classes)
-	counts := make([]Scores, classes)
-	for _, p := range d.Pictures {
+	pictures := make([]int, classes) // with an object of each class
+	for i := range d.Pictures {
 		seen := map[int]bool{}
-		for _, o := range p.Objects {
-			if o.Crowd {
-				continue
-			}
-			counts[o.Class].Objects++
+		for _, o := range d.Pictures[i].counted() {
 			if !seen[o.Class] {
 				seen[o.Class] = true
-				counts[o.Class].Pictures++
+				pictures[o.Class]++
 			}
 		}
 	}
 	m.Overall = Scores{Pictures: len(d.Pictures), COCO: coco.overall, YOLOv5: v5.overall}
-	for c, s := range counts {
-		m.Overall.Objects += s.Objects
-		s.COCO, s.YOLOv5 = coco.classes[c], v5.classes[c]
-		if s.Objects > 0 {
-			m.Classes = append(m.Classes, ClassScores{ClassID: c, Class: names(c), Scores: s})
+	for c, objects := range v5.objects {
+		m.Overall.Objects += objects
+		if objects > 0 {
+			m.Classes = append(m.Classes, ClassScores{ClassID: c, Class: names(c),
+				Scores: Scores{Pictures: pictures[c], Objects: objects, COCO: coco.classes[c], YOLOv5: v5.classes[c]}})
 		}
 	}
 	m.BestF1, m.Curves = v5.best, v5.curves

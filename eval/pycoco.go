@@ -1,7 +1,7 @@
 package eval
 
 import (
-	"math"
+	"cmp"
 	"runtime"
 	"slices"
 	"sync"
@@ -14,6 +14,7 @@ const (
 	cocoRecalls = 101 // points at which precision is taken
 	cocoAreas   = 4
 	cocoMaxDet  = 100
+	cocoEps     = 0x1p-52 // numpy's spacing(1)
 )
 
 var (
@@ -30,8 +31,7 @@ func linspace(from, to float64, n int) []float64 {
 	v := make([]float64, n)
 	step := (to - from) / float64(n-1)
 	for i := range v {
-		product := float64(i) * step // rounded before the sum, whatever the processor could do at once
-		v[i] = float64(product) + from
+		v[i] = float64(float64(i)*step) + from // rounded before the sum, whatever the processor could do at once
 	}
 	v[n-1] = to
 	return v
@@ -96,15 +96,7 @@ func groupByClass(d *Dataset, detections [][]Detection, classes int) [][]cocoGro
 	return groups
 }
 
-func byScore(a, b Detection) int {
-	switch {
-	case a.Score > b.Score:
-		return -1
-	case a.Score < b.Score:
-		return 1
-	}
-	return 0
-}
+func byScore(a, b Detection) int { return cmp.Compare(b.Score, a.Score) }
 
 // cocoClass is what one class gives.
 type cocoClass struct {
@@ -122,7 +114,8 @@ type cocoMatcher struct {
 	ignored []bool
 	matched []bool
 	entries []cocoEntry
-	curve   []float64
+	// of one curve
+	recalls, precisions []float64
 }
 
 // cocoEntry is a detection after matching; bit t of its masks is about IoU t.
@@ -139,9 +132,7 @@ func (m *cocoMatcher) class(groups []cocoGroup) cocoClass {
 	for i := range groups {
 		m.match(&groups[i], &c)
 	}
-	slices.SortStableFunc(m.entries, func(a, b cocoEntry) int {
-		return byScore(Detection{Score: a.score}, Detection{Score: b.score})
-	})
+	slices.SortStableFunc(m.entries, func(a, b cocoEntry) int { return cmp.Compare(b.score, a.score) })
 	for area := range cocoAreas {
 		if c.objects[area] == 0 {
 			continue
@@ -159,7 +150,7 @@ func (m *cocoMatcher) class(groups []cocoGroup) cocoClass {
 // every IoU and for every range of areas.
 func (m *cocoMatcher) match(g *cocoGroup, c *cocoClass) {
 	n := len(g.objects)
-	m.ious = resize(m.ious, n*len(g.detections))
+	m.ious = slices.Grow(m.ious[:0], n*len(g.detections))[:n*len(g.detections)]
 	boxes := make([][4]float64, len(g.detections))
 	for i, d := range g.detections {
 		boxes[i] = xywh(d)
@@ -172,7 +163,7 @@ func (m *cocoMatcher) match(g *cocoGroup, c *cocoClass) {
 		m.entries = append(m.entries, cocoEntry{score: d.Score, rank: int32(i)})
 	}
 	entries := m.entries[base:]
-	m.order, m.ignored, m.matched = resize(m.order, n), resize(m.ignored, n), resize(m.matched, n)
+	m.ignored, m.matched = slices.Grow(m.ignored[:0], n)[:n], slices.Grow(m.matched[:0], n)[:n]
 	for area, bounds := range cocoArea {
 		// objects that count before those that do not, each in the order given
 		m.order = m.order[:0]
@@ -225,7 +216,7 @@ func (m *cocoMatcher) match(g *cocoGroup, c *cocoClass) {
 // the sorted entries.
 func (m *cocoMatcher) accumulate(c *cocoClass, area, k, most, t int) {
 	hits, misses := 0, 0
-	recalls, precisions := m.curve[:0], make([]float64, 0, len(m.entries))
+	recalls, precisions := m.recalls[:0], m.precisions[:0]
 	for i := range m.entries {
 		e := &m.entries[i]
 		if int(e.rank) >= most {
@@ -239,9 +230,9 @@ func (m *cocoMatcher) accumulate(c *cocoClass, area, k, most, t int) {
 			}
 		}
 		recalls = append(recalls, float64(hits)/float64(c.objects[area]))
-		precisions = append(precisions, float64(hits)/(float64(hits+misses)+math.Nextafter(1, 2)-1))
+		precisions = append(precisions, float64(hits)/(float64(hits+misses)+cocoEps))
 	}
-	m.curve = recalls
+	m.recalls, m.precisions = recalls, precisions
 	if len(recalls) > 0 {
 		c.recall[area][k][t] = recalls[len(recalls)-1]
 	}
@@ -261,13 +252,6 @@ func (m *cocoMatcher) accumulate(c *cocoClass, area, k, most, t int) {
 		}
 		c.precision[area][t][r] = precisions[at]
 	}
-}
-
-func resize[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
 }
 
 // xywh is a detection's box as COCO files have it.

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -60,21 +61,16 @@ type v5Result struct {
 func evaluateYOLOv5(d *Dataset, detections [][]Detection, classes int) *v5Result {
 	r := &v5Result{objects: make([]int, classes), classes: make([]YOLOv5, classes)}
 	for p := range d.Pictures {
-		var objects []Object
-		for _, o := range d.Pictures[p].Objects {
-			if !o.Crowd {
-				objects = append(objects, o)
-				r.objects[o.Class]++
-			}
+		objects := d.Pictures[p].counted()
+		for _, o := range objects {
+			r.objects[o.Class]++
 		}
 		for i, correct := range correctness(objects, detections[p]) {
 			det := detections[p][i]
 			r.entries = append(r.entries, v5Entry{score: det.Score, class: det.Class, correct: correct})
 		}
 	}
-	slices.SortStableFunc(r.entries, func(a, b v5Entry) int {
-		return byScore(Detection{Score: a.score}, Detection{Score: b.score})
-	})
+	slices.SortStableFunc(r.entries, func(a, b v5Entry) int { return cmp.Compare(b.score, a.score) })
 	byClass := make([][]v5Entry, classes)
 	for _, e := range r.entries {
 		byClass[e.class] = append(byClass[e.class], e)
@@ -97,7 +93,7 @@ func correctness(objects []Object, detections []Detection) []uint16 {
 	correct := make([]uint16, len(detections))
 	boxes := make([][4]float32, len(objects))
 	for i, o := range objects {
-		boxes[i] = [4]float32{float32(o.Box[0]), float32(o.Box[1]), float32(o.Box[0] + o.Box[2]), float32(o.Box[1] + o.Box[3])}
+		boxes[i] = corners(o)
 	}
 	taken := make([]uint16, len(objects))
 	for i, d := range detections {
@@ -118,6 +114,11 @@ func correctness(objects []Object, detections []Detection) []uint16 {
 		}
 	}
 	return correct
+}
+
+// corners are an object's box as YOLOv5 has it.
+func corners(o Object) [4]float32 {
+	return [4]float32{float32(o.Box[0]), float32(o.Box[1]), float32(o.Box[0] + o.Box[2]), float32(o.Box[1] + o.Box[3])}
 }
 
 // v5Overlap is the IoU in YOLOv5's float32 arithmetic (utils/metrics.py,
@@ -189,7 +190,7 @@ func (r *v5Result) average() {
 		return Figure(sum / n)
 	}
 	at, best := 0, math.Inf(-1)
-	for i, f1 := range smooth(meanRows(r.curves.F1), v5Smooth) {
+	for i, f1 := range smooth(MeanCurve(r.curves.F1), v5Smooth) {
 		if f1 > best {
 			at, best = i, f1
 		}
@@ -307,7 +308,9 @@ func interpolate(x float64, xs, ys []float64, left float64) float64 {
 	return float64(slope*(x-xs[i-1])) + ys[i-1]
 }
 
-func meanRows(rows [][]float64) []float64 {
+// MeanCurve is the mean of the classes' curves at each point, nil where there
+// are none.
+func MeanCurve(rows [][]float64) []float64 {
 	if len(rows) == 0 {
 		return nil
 	}

@@ -1,15 +1,13 @@
 package report
 
 import (
-	"errors"
 	"fmt"
 	"image/color"
-	"io/fs"
+	"io"
 	"math"
 	"path/filepath"
 	"strconv"
 
-	"github.com/google/renameio/v2"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/palette"
@@ -82,11 +80,7 @@ func (e *Evaluation) curves(title, x, y, all string, xs []float64, rows [][]floa
 	grid := plotter.NewGrid()
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{230}, color.Gray{230}
 	p.Add(grid)
-	mean := make([]float64, len(xs))
 	for row, ys := range rows {
-		for i, v := range ys {
-			mean[i] += v / float64(len(rows))
-		}
 		line, err := newLine(xs, ys, imaging.ClassColor(e.Classes[row].ClassID), 1)
 		if err != nil {
 			return nil, err
@@ -104,7 +98,7 @@ func (e *Evaluation) curves(title, x, y, all string, xs []float64, rows [][]floa
 		}
 	}
 	if len(rows) > 0 {
-		line, err := newLine(xs, mean, color.RGBA{0, 0, 200, 255}, 3)
+		line, err := newLine(xs, eval.MeanCurve(rows), color.RGBA{0, 0, 200, 255}, 3)
 		if err != nil {
 			return nil, err
 		}
@@ -276,19 +270,12 @@ func (shades) Colors() []color.Color {
 func savePNG(path string, p *plot.Plot, width, height float64) error {
 	canvas := vgimg.NewWith(vgimg.UseWH(vg.Length(width)*vg.Centimeter, vg.Length(height)*vg.Centimeter), vgimg.UseDPI(150))
 	p.Draw(draw.New(canvas))
-	err := func() error {
-		f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
-		if err != nil {
-			return err
-		}
-		defer f.Cleanup() //nolint:errcheck // nothing is left to clean up once the file stands
-		if _, err := (vgimg.PngCanvas{Canvas: canvas}).WriteTo(f); err != nil {
-			return err
-		}
-		return f.CloseAtomicallyReplace()
-	}()
-	if failed := (*fs.PathError)(nil); errors.As(err, &failed) {
-		return fmt.Errorf("%s: %w; --project names another place", path, failed.Err)
+	err := WriteWhole(path, func(w io.Writer) error {
+		_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w; --project names another place", err)
 	}
-	return err
+	return nil
 }

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
-	"path/filepath"
 	"slices"
 
-	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
 	"github.com/trtdet/trtdet/engine"
@@ -105,8 +101,8 @@ func evalModel(c *cli.Context) error {
 	}
 	warnOfProblems(c, data.Problems)
 	if path := c.String("save-json"); path != "" {
-		if err := writeFile(path, func(w io.Writer) error { return eval.WriteResults(w, data, measured.detections) }); err != nil {
-			return fmt.Errorf("--save-json: %w", err)
+		if err := report.WriteWhole(path, func(w io.Writer) error { return eval.WriteResults(w, data, measured.detections) }); err != nil {
+			return fmt.Errorf("--save-json: %w; name another place", err)
 		}
 	}
 	height, width := detector.InputSize()
@@ -277,28 +273,6 @@ func warnOfProblems(c *cli.Context, problems eval.Problems) {
 			fmt.Fprintf(c.App.ErrWriter, "    %s\n", report.Printable(p.Error()))
 		}
 	}
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(path string, write func(io.Writer) error) error {
-	err := func() error {
-		f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
-		if err != nil {
-			return err
-		}
-		defer f.Cleanup() //nolint:errcheck // after CloseAtomicallyReplace there is nothing to clean up
-		if err := write(f); err != nil {
-			return err
-		}
-		return f.CloseAtomicallyReplace()
-	}()
-	if temporary := (*fs.PathError)(nil); errors.As(err, &temporary) {
-		err = temporary.Err // its path is one that nobody asked for
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w; name another place", path, err)
-	}
-	return nil
 }
 
 func savePlots(c *cli.Context, e *report.Evaluation) error {
