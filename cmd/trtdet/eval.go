@@ -51,10 +51,7 @@ func evalCommand() *cli.Command {
 			&cli.StringFlag{Category: categoryOutput, Name: "format", Usage: "`FORMAT` on standard output: table, json, csv or md", Value: "table"},
 			&cli.StringFlag{Category: categoryOutput, Name: "save-json", Usage: "save the detections as COCO results in `FILE`"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "plots", Usage: "save curves and the confusion matrix as pictures in PROJECT/NAME"},
-			&cli.StringFlag{Category: categoryOutput, Name: "project", Usage: "save plots to `FOLDER`/NAME", Value: "runs/val"},
-			&cli.StringFlag{Category: categoryOutput, Name: "name", Usage: "save plots to PROJECT/`NAME`", Value: "exp"},
-			&cli.BoolFlag{Category: categoryOutput, Name: "exist-ok", Usage: "save to PROJECT/NAME even if it exists"},
-		}, flags),
+		}, folderFlags("runs/val"), flags),
 		Action: evalModel,
 	}
 }

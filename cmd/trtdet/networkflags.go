@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"path/filepath"
 	"runtime"
 
 	"github.com/urfave/cli/v2"
@@ -56,12 +55,4 @@ func networkOptions(c *cli.Context) (*engine.Options, error) {
 	}
 	o.Head, err = hints(c)
 	return o, err
-}
-
-// checkName keeps --name inside --project.
-func checkName(c *cli.Context) error {
-	if name := c.String("name"); !filepath.IsLocal(name) {
-		return usagef("--name %s: want a name inside the project; --project names another place", name)
-	}
-	return nil
 }

@@ -14,8 +14,6 @@ import (
 	"github.com/trtdet/trtdet/report"
 )
 
-const categoryOutput = "What comes out"
-
 func runCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "run",
@@ -36,13 +34,10 @@ func runCommand() *cli.Command {
 			&cli.BoolFlag{Category: categoryOutput, Name: "save-txt", Usage: "save YOLO label files in labels/"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "save-conf", Usage: "with --save-txt: the score at the end of each line"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "save-crop", Usage: "save each object cut out in crops/CLASS/"},
-			&cli.StringFlag{Category: categoryOutput, Name: "project", Usage: "save to `FOLDER`/NAME", Value: "runs/detect"},
-			&cli.StringFlag{Category: categoryOutput, Name: "name", Usage: "save to PROJECT/`NAME`", Value: "exp"},
-			&cli.BoolFlag{Category: categoryOutput, Name: "exist-ok", Usage: "save to PROJECT/NAME even if it exists"},
 			&cli.IntFlag{Category: categoryOutput, Name: "line-thickness", Usage: "of boxes, in `PIXELS`", DefaultText: "by the picture's size"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "hide-labels", Usage: "draw boxes without labels"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "hide-conf", Usage: "draw labels without scores"},
-		}, thresholdFlags(), headFlags()),
+		}, folderFlags("runs/detect"), thresholdFlags(), headFlags()),
 		Action: runPictures,
 	}
 }
