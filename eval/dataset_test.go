@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/trtdet/trtdet/model"
@@ -113,7 +114,11 @@ func TestLoadYOLOFails(t *testing.T) {
 		"file.yaml":  "val: one.jpg\nnames: [a]\n",
 		"odd.yaml":   "val: {a: b}\nnames: [a]\n",
 		"one.jpg":    "", "folder/notes.txt": "",
+		"pipe.yaml": "val: piped\nnames: [a]\n", "piped/a.jpg": "",
 	})
+	if err := syscall.Mkfifo(filepath.Join(folder, "piped/a.txt"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for file, want := range map[string]struct {
 		kind error
 		word string
@@ -122,6 +127,7 @@ func TestLoadYOLOFails(t *testing.T) {
 		"lost.yaml":   {fs.ErrNotExist, "images"},
 		"empty.yaml":  {ErrDataset, "no pictures in folder; known are .jpg"},
 		"file.yaml":   {ErrDataset, "want a folder of pictures or a list"},
+		"pipe.yaml":   {ErrDataset, "a.txt: invalid dataset: it is not a regular file"},
 		"odd.yaml":    {model.ErrHint, "want a path or a list of paths"},
 		"absent.yaml": {fs.ErrNotExist, "absent.yaml"},
 	} {

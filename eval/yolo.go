@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
@@ -116,12 +117,19 @@ func pictures(entry string) ([]string, error) {
 	return paths, nil
 }
 
+// readAtMost reads a regular file of at most limit bytes.
 func readAtMost(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	// not blocking: a named pipe that nobody writes to is opened all the same, and refused
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w: it is not a regular file", path, ErrDataset)
+	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
 		err = fmt.Errorf("%w: it is larger than %d MiB", ErrDataset, limit>>20)
