@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+from bisect import bisect
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,6 +43,10 @@ class Recipe:
     crop: tuple[float, float] = (0.5, 1.0)  # share of the photograph's width or height that is shown
     upright: float = 0.8  # share of objects turned by at most 30 degrees; the others by any angle
     quality: tuple[int, int] = (70, 95)  # of the JPEG
+    shares: tuple[float, ...] = ()  # of each class among the objects; as many of each where empty
+    crowded: float = 0.0  # share of pictures that hold a crowd of small objects
+    crowd: tuple[int, int] = (16, 30)  # objects of one
+    crowd_side: tuple[float, float] = (9.0, 30.0)  # longest_side in one
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,11 @@ class Dice(Random):
     def pick(self, items: list) -> Any:
         return items[int(self.random() * len(items))]
 
+    def weighted(self, shares: tuple[float, ...]) -> int:
+        """Returns an index, each as often as its share of their sum says."""
+        ends = list(accumulate(shares))
+        return min(bisect(ends, self.random() * ends[-1]), len(ends) - 1)
+
 
 class Composer:
     """Composes pictures of one split. Holds sprites by class and the photographs to lay them over."""
@@ -111,9 +122,14 @@ class Composer:
         chosen = dice.pick(self.photographs) if photograph is None else self.photographs[photograph]
         background = self._background(chosen, dice)
         scene = Scene(background, np.full((self.recipe.height, self.recipe.width), -1, np.int16))
-        count = 0 if dice.chance(self.recipe.background_only) else dice.whole(*self.recipe.objects)
+        # dice of its own, so that the pictures of a recipe without crowds stay as they are
+        crowd = Dice(key + " crowd").chance(self.recipe.crowded)
+        objects, sides = (
+            (self.recipe.crowd, self.recipe.crowd_side) if crowd else (self.recipe.objects, self.recipe.longest_side)
+        )
+        count = 0 if dice.chance(self.recipe.background_only) else dice.whole(*objects)
         for _ in range(count):
-            self._add(scene, dice)
+            self._add(scene, dice, sides)
         if dice.chance(0.1):
             scene.image = scene.image.filter(ImageFilter.GaussianBlur(dice.between(0.3, 1.0)))
         return scene.image, scene.labels()
@@ -136,10 +152,10 @@ class Composer:
         image = ImageEnhance.Brightness(image).enhance(dice.between(0.7, 1.15))
         return ImageEnhance.Color(image).enhance(dice.between(0.6, 1.2))
 
-    def _add(self, scene: Scene, dice: Dice) -> None:
+    def _add(self, scene: Scene, dice: Dice, sides: tuple[float, float]) -> None:
         """Puts one more object into the scene, or none where a dozen places would each hide too much."""
-        index = dice.whole(0, len(self.sprites) - 1)
-        sprite = self._pose(dice.pick(self.sprites[index]), dice)
+        index = dice.weighted(self.recipe.shares) if self.recipe.shares else dice.whole(0, len(self.sprites) - 1)
+        sprite = self._pose(dice.pick(self.sprites[index]), dice, sides)
         mask = np.asarray(sprite.getchannel("A")) >= OPAQUE
         area = int(mask.sum())
         for _ in range(12):
@@ -170,9 +186,9 @@ class Composer:
                 return False
         return True
 
-    def _pose(self, sprite: Image.Image, dice: Dice) -> Image.Image:
-        """Returns the sprite in a size, shape, light and turn of its own."""
-        low, high = self.recipe.longest_side
+    def _pose(self, sprite: Image.Image, dice: Dice, sides: tuple[float, float]) -> Image.Image:
+        """Returns the sprite in a size, shape, light and turn of its own; its longest side is one of sides."""
+        low, high = sides
         side = low * math.exp(dice.random() * math.log(high / low))
         scale = side / max(sprite.size)
         stretch = dice.between(0.85, 1.18)

@@ -1,4 +1,4 @@
-"""Pictures with YOLO labels from a folder, as the network's input, and the changes training makes to them."""
+"""Pictures with YOLO labels from a folder, as the network's input."""
 
 from __future__ import annotations
 
@@ -94,37 +94,3 @@ def read_pictures(folder: Path, size: int) -> Pictures:
         objects.append(rows)
         fits.append(fit)
     return Pictures([path.name for path in paths], inputs, objects, fits)
-
-
-def augment(inputs: Tensor, objects: Tensor, sizes: list[int], random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mirrors half of the pictures, gives each another light and colour, and the batch one of the sizes.
-
-    inputs (B, 3, S, S) in 0..1 and objects (T, 6) are left as they are.
-    """
-    count = len(inputs)
-    mirrored = torch.rand(count, generator=random) < 0.5
-    inputs = torch.where(mirrored.view(-1, 1, 1, 1), inputs.flip(3), inputs)
-    objects = objects.clone()
-    turned = mirrored[objects[:, 0].long()]
-    objects[turned, 2] = 1 - objects[turned, 2]
-
-    gains = torch.rand(count, 3, generator=random) * 2 - 1
-    inputs = (_colour(gains) @ inputs.flatten(2)).view_as(inputs).clamp_(0, 1)
-    size = sizes[int(torch.randint(len(sizes), (1,), generator=random))]
-    if size != inputs.shape[-1]:
-        inputs = functional.interpolate(inputs, (size, size), mode="bilinear", align_corners=False)
-    return inputs, objects
-
-
-# RGB to luma and two colour differences (NTSC's YIQ), where a change of hue is a turn of the last two.
-_YIQ = torch.tensor(((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)))
-
-
-def _colour(gains: Tensor) -> Tensor:
-    """Returns matrices (B, 3, 3) on RGB that change hue, saturation and brightness by gains (B, 3) in -1..1."""
-    hue, saturation, value = gains[:, 0] * 0.1, 1 + gains[:, 1] * 0.4, 1 + gains[:, 2] * 0.3
-    change = torch.zeros(len(gains), 3, 3)
-    change[:, 0, 0] = 1
-    change[:, 1, 1] = change[:, 2, 2] = saturation * hue.cos()
-    change[:, 1, 2], change[:, 2, 1] = -saturation * hue.sin(), saturation * hue.sin()
-    return torch.linalg.inv(_YIQ) @ change @ _YIQ * value.view(-1, 1, 1)

@@ -13,13 +13,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.augment import Light
 from training.compose import Composer, Recipe, emoji_composer, open_photographs, save, write_split
 from training.dataset import LabelError, read_pictures
 from training.evaluate import evaluate
 from training.export import to_onnx, write
 from training.fetch import ROOT, FetchError, fetch
 from training.loss import Gains
-from training.photographs import FONT, TEST
+from training.photographs import CREDIT, FONT, TEST
 from training.sprites import CLASSES, draw_emoji
 from training.train import Schedule, Trainer, load_network
 from training.yolov5 import Config, YOLOv5
@@ -52,8 +53,8 @@ class Stage:
 # Small inputs first, where a picture costs half as much; then the composed size, where the objects are 18 to 220
 # pixels long. Each stage starts from the averaged weights of the one before.
 STAGES = (
-    Stage(224, Schedule(epochs=5, batch=16, lr=0.003, sizes=(160, 192, 224), evaluate_every=1)),
-    Stage(320, Schedule(epochs=4, batch=16, lr=0.002, sizes=(256, 320), evaluate_every=1)),
+    Stage(224, Schedule(epochs=5, batch=16, lr=0.003, augment=Light((160, 192, 224)), evaluate_every=1)),
+    Stage(320, Schedule(epochs=4, batch=16, lr=0.002, augment=Light((256, 320)), evaluate_every=1)),
 )
 GAINS = Gains(box=0.05, conf=0.5, label=0.25)
 
@@ -133,11 +134,8 @@ def train() -> YOLOv5 | None:
 
 def sources() -> str:
     """Returns the lines of a Markdown table that names each held-out picture's photograph, author and licence."""
-    lines = ["| picture | photograph | by | licence | from Debian's |", "|---|---|---|---|---|"]
-    for one in HELD_OUT:
-        photo = TEST[one.photograph]
-        link = f"[{photo.license}]({photo.license_url})"
-        lines.append(f"| {one.name}.jpg | {photo.name} | {photo.author} | {link} | {photo.package} |")
+    lines = [f"| picture | {CREDIT} |", "|---|---|---|---|---|"]
+    lines += [f"| {one.name}.jpg | {TEST[one.photograph].credit} |" for one in HELD_OUT]
     return "\n".join(lines) + "\n"
 
 

@@ -75,11 +75,12 @@ def evaluate(network: nn.Module, pictures: Pictures, threshold: float, batch: in
     """Returns how well the network does on pictures; precision and recall at a score of threshold."""
     network.eval()
     size = pictures.inputs.shape[-1]
+    device = next(network.parameters()).device
     scores, classes, right, wanted = [], [], [], []
     for start in range(0, len(pictures), batch):
         indices = list(range(start, min(start + batch, len(pictures))))
-        rows, _ = network(pictures.batch(indices)[0])
-        for i, row in zip(indices, rows.numpy(), strict=True):
+        rows, _ = network(pictures.batch(indices)[0].to(device))
+        for i, row in zip(indices, rows.cpu().numpy(), strict=True):
             found = detect(row, 0.01)
             objects = corners(pictures.objects[i], size)
             scores.append(found[:, 4])

@@ -125,8 +125,12 @@ def to_onnx(
     free = {"none": (), "batch": (0,), "size": (1, 2, 3), "both": (0, 1, 2, 3)}[dynamic]
     outputs = _outputs(layout)
     axes = {"images": {0: "batch", 2: "height", 3: "width"}, **outputs}
-    fused = copy.deepcopy(network).eval().fuse()
+    fused = copy.deepcopy(network).eval().cpu().fuse()
     fused.head.inplace = inplace
+    if config.head == "yolox":
+        # it was trained on what the others were; the first convolution takes YOLOX's input from here on
+        first = fused.stem.conv.weight
+        first.data = first.data.flip(1) / 255
     file = io.BytesIO()
     with torch.no_grad(), warnings.catch_warnings():
         # of shapes it cannot infer through its own constants; the tests hold the file to the network

@@ -27,6 +27,11 @@ class Gains:
     label: float = 0.5
     ratio: float = 4.0  # an anchor answers for objects up to this many times its width and height, or as much less
 
+    @classmethod
+    def scaled(cls, classes: int, imgsz: int) -> Gains:
+        """Returns YOLOv5's gains for another number of classes and another side of the input, in pixels."""
+        return cls(conf=cls.conf * (imgsz / 640) ** 2, label=cls.label * classes / 80)
+
 
 @dataclass
 class Matches:
@@ -49,10 +54,7 @@ class DetectionLoss:
 
     def __init__(self, head: Detect, gains: Gains = Gains()):
         if not isinstance(head, AnchorHead):
-            raise ValueError(
-                "a yolox head cannot be trained yet, because this loss matches objects with anchors; "
-                "train coupled, decoupled-base or decoupled"
-            )
+            raise ValueError("this loss matches objects with anchors, which a yolox head has none of; use YOLOXLoss")
         if head.anchors.shape[0] != len(BALANCE):
             raise ValueError(f"the loss is weighed for {len(BALANCE)} levels, the head has {head.anchors.shape[0]}")
         self.head = head

@@ -21,6 +21,8 @@ PACKAGES = (
     "python3-sklearn",
 )
 
+CREDIT = "photograph | by | licence | from Debian's"
+
 FONT = "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 
 
@@ -46,6 +48,11 @@ class Photograph:
             return "https://creativecommons.org/publicdomain/zero/1.0/"
         kind, _, version = self.license.removeprefix("CC-").rpartition("-")
         return f"https://creativecommons.org/licenses/{kind.lower()}/{version}/" if "CC-" in self.license else ""
+
+    @property
+    def credit(self) -> str:
+        """The cells of a Markdown table that CREDIT begins: what it is, whose, under which licence, and from where."""
+        return f"{self.name} | {self.author} | [{self.license}]({self.license_url}) | {self.package}"
 
 
 def _plasma(name: str, author: str, file: str = "2560x1600.jpg", license: str = "LGPL-3.0") -> Photograph:

@@ -16,17 +16,20 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from training.dataset import LabelError, Pictures, augment, read_pictures
+from training import anchors, plots
+from training.augment import Augment, Mosaic
+from training.dataset import LabelError, Pictures, read_pictures
 from training.evaluate import Score, evaluate
-from training.heads import ACTIVATIONS, KINDS, LAYOUTS
+from training.heads import ACTIVATIONS, KINDS, LAYOUTS, YOLOXHead
 from training.loss import DetectionLoss, Gains
-from training.yolov5 import COCO_ANCHORS, SIZES, Config, YOLOv5
+from training.simota import YOLOXLoss
+from training.yolov5 import SIZES, Config, YOLOv5
 
 COLUMNS = ("epoch", "seconds", "lr", "box", "conf", "label", "map50", "precision", "recall")
 
@@ -41,16 +44,31 @@ class Schedule:
     lr: float = 0.004
     last_lr: float = 0.02  # share of lr left at the end
     decay: float = 0.01  # of weights, not of biases and batch norms
-    warm_up: int = 150  # batches
-    sizes: tuple[int, ...] = (256,)  # a batch is resized to one of them
+    momentum: float = 0.9  # AdamW's first beta
+    warm_up: int = 150  # batches, over which the rate and the momentum come to their own
+    warm_up_momentum: float = 0.9
+    warm_up_bias_lr: float = 0.0  # where the rate of biases starts; all others start at 0
+    augment: Augment = field(default_factory=Mosaic)
     evaluate_every: int = 5  # epochs
     threshold: float = 0.5  # score at which precision and recall are told
     seed: int = 0
 
-    def rate(self, progress: float, step: int) -> float:
-        """Returns the learning rate at progress 0..1: up in a line, then down along a cosine."""
+    def warmth(self, step: int) -> float:
+        """Returns how much of the warm-up is over at a step, up to 1."""
+        return min(1.0, (step + 1) / self.warm_up)
+
+    def rate(self, progress: float, step: int, first: float = 0.0) -> float:
+        """Returns the learning rate at progress 0..1: from first in a line, then down along a cosine."""
         cosine = (1 + math.cos(math.pi * min(progress, 1.0))) / 2
-        return self.lr * (self.last_lr + (1 - self.last_lr) * cosine) * min(1.0, (step + 1) / self.warm_up)
+        rate = self.lr * (self.last_lr + (1 - self.last_lr) * cosine)
+        return first + (rate - first) * self.warmth(step)
+
+    def steer(self, optimizer: torch.optim.Optimizer, progress: float, step: int) -> None:
+        """Gives an optimizer of `_optimizer` the rates and the momentum of a step."""
+        momentum = self.warm_up_momentum + (self.momentum - self.warm_up_momentum) * self.warmth(step)
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate(progress, step, self.warm_up_bias_lr if group["biases"] else 0.0)
+            group["betas"] = (momentum, group["betas"][1])
 
 
 class Average:
@@ -73,15 +91,20 @@ class Average:
 
 
 class Trainer:
-    """One run: network, average, optimizer and how far it has come. Not for use by two threads."""
+    """One run: network, average, optimizer and how far it has come; on a GPU where PyTorch has one.
+
+    Not for use by two threads.
+    """
 
     def __init__(self, config: Config, schedule: Schedule, gains: Gains, out: Path):
         torch.manual_seed(schedule.seed)
         self.schedule = schedule
         self.out = out
-        self.network = YOLOv5(config).train()
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = YOLOv5(config).to(self.device).train()
         self.average = Average(self.network)
-        self.loss = DetectionLoss(self.network.head, gains)
+        head = self.network.head
+        self.loss = YOLOXLoss(head) if isinstance(head, YOLOXHead) else DetectionLoss(head, gains)
         self.optimizer = _optimizer(self.network, schedule)
         self.random = torch.Generator().manual_seed(schedule.seed)
         self.epoch = self.step = 0
@@ -96,7 +119,7 @@ class Trainer:
         """Goes on from the checkpoint, and reports whether there was one. Raises ValueError where it does not fit."""
         if not self.checkpoint.exists():
             return False
-        saved = torch.load(self.checkpoint)
+        saved = torch.load(self.checkpoint, map_location=self.device)
         # through Config, so that a field which the checkpoint is too old to have is at its default
         if Config(**saved["config"]) != self.network.config:
             raise ValueError(f"{self.checkpoint} holds another network; give another --out or remove it")
@@ -104,7 +127,7 @@ class Trainer:
         self.average.network.load_state_dict(saved["average"])
         self.average.steps = saved["average_steps"]
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.random.set_state(saved["random"])
+        self.random.set_state(saved["random"].cpu())
         self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
         return True
 
@@ -174,18 +197,16 @@ class Trainer:
             progress = self.progress(number / len(batches))
             if self.stopped or progress >= 1:
                 break
-            rate = self.schedule.rate(progress, self.step)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            inputs, objects = augment(*train.batch(indices), list(self.schedule.sizes), self.random)
-            loss, parts = self.loss(self.network.train()(inputs), objects)
+            self.schedule.steer(self.optimizer, progress, self.step)
+            inputs, objects = self.schedule.augment(train, indices, self.random)
+            loss, parts = self.loss(self.network.train()(inputs.to(self.device)), objects.to(self.device))
             self.optimizer.zero_grad()
             (loss / len(indices)).backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
             self.optimizer.step()
             self.average.follow(self.network)
             self.step += 1
-            total, count = total + parts, count + 1
+            total, count = total + parts.cpu(), count + 1
             self.seconds += time.monotonic() - began
             if sys.stderr.isatty():
                 where = f"epoch {self.epoch + 1}: {number + 1}/{len(batches)}"
@@ -216,12 +237,16 @@ class Trainer:
 
 
 def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    """Returns AdamW that lets only the weights of convolutions decay."""
+    """Returns AdamW that lets only the weights of convolutions decay, and keeps biases apart."""
+    weights = [p for p in network.parameters() if p.dim() > 1]
+    biases = [p for name, p in network.named_parameters() if name.endswith("bias")]
+    gains = [p for name, p in network.named_parameters() if p.dim() <= 1 and not name.endswith("bias")]
     groups = (
-        {"params": [p for p in network.parameters() if p.dim() > 1], "weight_decay": schedule.decay},
-        {"params": [p for p in network.parameters() if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": weights, "weight_decay": schedule.decay, "biases": False},
+        {"params": gains, "weight_decay": 0.0, "biases": False},
+        {"params": biases, "weight_decay": 0.0, "biases": True},
     )
-    return torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.99))
+    return torch.optim.AdamW(groups, lr=schedule.lr, betas=(schedule.momentum, 0.99))
 
 
 def load_network(checkpoint: Path) -> YOLOv5:
@@ -253,14 +278,23 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="pictures a step (default 32)")
     parser.add_argument("--lr", type=float, default=0.004, help="highest learning rate (default 0.004)")
     parser.add_argument("--seed", type=int, default=0, help="(default 0)")
+    parser.add_argument("--no-plots", action="store_true", help="leave out metrics.png")
     o = parser.parse_args()
-    anchors = tuple(map(tuple, COCO_ANCHORS))
-    config = Config(len(o.names.split(",")), o.size, o.head, o.hidden or None, o.act, anchors, o.layout)
-    schedule = Schedule(epochs=o.epochs, minutes=o.minutes, batch=o.batch, lr=o.lr, sizes=(o.imgsz,), seed=o.seed)
+    classes = len(o.names.split(","))
+    schedule = Schedule(epochs=o.epochs, minutes=o.minutes, batch=o.batch, lr=o.lr, seed=o.seed)
     try:
-        trainer = Trainer(config, schedule, Gains(), o.out)
+        train, val = read_pictures(o.data, o.imgsz), read_pictures(o.val, o.imgsz) if o.val else None
+        chosen, fit = anchors.check(train, Config.anchors)
+        if o.head != "yolox":
+            print(fit, file=sys.stderr)
+        config = Config(classes, o.size, o.head, o.hidden or None, o.act, chosen, o.layout)
+        trainer = Trainer(config, schedule, Gains.scaled(classes, o.imgsz), o.out)
         trainer.resume()
-        score = trainer.run(read_pictures(o.data, o.imgsz), read_pictures(o.val, o.imgsz) if o.val else None)
+        score = trainer.run(train, val)
+        if not o.no_plots and not trainer.stopped:
+            plots.metrics(o.out / "metrics.csv", o.out / "metrics.png")
+    except ImportError as error:
+        print(f"training.train: no metrics.png, {error}; install python3-matplotlib", file=sys.stderr)
     except (LabelError, ValueError) as error:
         sys.exit(f"training.train: {error}")
     if trainer.stopped:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from training.heads import BaseConv, make_head
 
-# Depth and width of YOLOv5's sizes; `demo` is the one of the committed net.
+# Depth and width of YOLOv5's sizes; `demo` is the one of models/emoji, `pico` that of models/heads.
 SIZES: dict[str, tuple[float, float]] = {
+    "pico": (0.33, 0.10),
     "demo": (0.33, 0.125),
     "n": (0.33, 0.25),
     "s": (0.33, 0.50),
@@ -45,6 +46,10 @@ class Config:
     act: str = "silu"
     anchors: tuple = tuple(tuple(level) for level in COCO_ANCHORS)
     layout: str = "fused"  # how a decoupled head reads its channels: fused or split
+
+    def wide(self, channels: int) -> int:
+        """Returns how many channels the network's width makes of channels: a multiple of 8."""
+        return math.ceil(channels * SIZES[self.size][1] / 8) * 8
 
     def as_dict(self) -> dict:
         """Returns the fields as plain values, for a checkpoint."""
@@ -109,16 +114,13 @@ class YOLOv5(nn.Module):
         if config.size not in SIZES:
             raise ValueError(f"size {config.size!r} is none of {', '.join(SIZES)}")
         self.config = config
-        depth, width = SIZES[config.size]
+        depth, _ = SIZES[config.size]
         act = config.act
-
-        def wide(channels: int) -> int:
-            return math.ceil(channels * width / 8) * 8
 
         def deep(repeats: int) -> int:
             return max(round(repeats * depth), 1)
 
-        c1, c2, c3, c4, c5 = (wide(c) for c in (64, 128, 256, 512, 1024))
+        c1, c2, c3, c4, c5 = (config.wide(c) for c in (64, 128, 256, 512, 1024))
         self.stem = Conv(3, c1, 6, 2, act)
         self.stage2 = nn.Sequential(Conv(c1, c2, 3, 2, act), C3(c2, c2, deep(3), True, act))
         self.stage3 = nn.Sequential(Conv(c2, c3, 3, 2, act), C3(c3, c3, deep(6), True, act))

@@ -101,6 +101,27 @@ class Compose(unittest.TestCase):
         self.assertEqual(made.compose("empty")[1], [])
 
 
+    def test_shares_and_crowds(self) -> None:
+        recipe = Recipe(width=160, height=160, objects=(1, 3), longest_side=(40, 90), background_only=0)
+        rare = dataclasses.replace(recipe, shares=(0.9, 0.1), crowded=0.5, crowd=(12, 20), crowd_side=(8.0, 16.0))
+        counts, crowds, kept = [0, 0], 0, 0
+        for number in range(80):
+            _, labels = composer(rare).compose(f"rare {number}")
+            for label in labels:
+                counts[label.index] += 1
+            if len(labels) > 3:
+                crowds += 1
+                self.assertLess(max(label.x2 - label.x1 for label in labels), 24)
+                self.assertGreater(len(labels), 8)
+            else:
+                # without a crowd the same dice fall
+                never = dataclasses.replace(rare, crowded=0.0)
+                self.assertEqual(composer(never).compose(f"rare {number}")[1], labels)
+                kept += 1
+        self.assertTrue(25 < crowds < 55 and 25 < kept, (crowds, kept))
+        self.assertTrue(0.06 < counts[1] / sum(counts) < 0.14, counts)
+
+
 class Splits(unittest.TestCase):
     def test_no_photograph_serves_two(self) -> None:
         paths = [photo.path for photos in SPLITS.values() for photo in photos]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -12,10 +9,10 @@ from unittest import mock
 from torch import nn
 
 from training.cost import HEADS, operations, parameters
+from training.tests import yolov5_code
 from training.yolov5 import Config, YOLOv5
 
 TOP = Path(__file__).resolve().parents[2]
-ORACLE = TOP / "build" / "deps" / "oracle"
 
 # 80 classes, 640x640: millions of parameters and GFLOPs, counted on YOLOv5's own code.
 WANTED = {
@@ -64,14 +61,9 @@ class Cost(unittest.TestCase):
         self.assertEqual(operations(network, 8, 6), 2 * (3 * 4 * 9 + 4 * 5) * 4 * 3)
         self.assertEqual(network[0].weight.device.type, "cpu")
 
-    @unittest.skipUnless((ORACLE / "yolov5").is_dir(), f"no YOLOv5 in {ORACLE}: build/setup.sh test fetches it")
+    @yolov5_code.needed
     def test_parameters_are_those_of_yolov5(self) -> None:
-        with (
-            mock.patch.object(sys, "path", [str(ORACLE), *sys.path]),
-            mock.patch.dict(os.environ, {"YOLOv5_VERBOSE": "false"}),
-        ):
-            yolo = importlib.import_module("yolov5.models.yolo")
-        yolo.LOGGER.disabled = True
+        yolo = yolov5_code.load("models.yolo")
         folder = Path(yolo.__file__).parent
         for size in "nsmlx":
             with self.subTest(size=size):

@@ -145,15 +145,14 @@ def pictures(height: int, width: int, kind: str) -> list[Picture]:
 
 @functools.cache
 def inputs(height: int, width: int, kind: str) -> Tensor:
-    """Returns the pictures as a head's family takes them: RGB in 0..1, YOLOX BGR in 0..255."""
+    """Returns the pictures as a network takes them before it is exported, RGB in 0..1."""
     found = []
     for picture in pictures(height, width, kind):
         h, w, _ = picture.pixels.shape
         square = np.full((height, width, 3), PAD, np.uint8)
         square[picture.top : picture.top + h, picture.left : picture.left + w] = picture.pixels
         found.append(torch.from_numpy(square).permute(2, 0, 1).float())
-    batch = torch.stack(found)
-    return batch.flip(1) if kind == "yolox" else batch / 255
+    return torch.stack(found) / 255
 
 
 @functools.lru_cache(maxsize=30)

@@ -1,40 +1,28 @@
-"""Loss, training and export."""
+"""Training and export."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
-import math
 import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from training.compose import Composer, Recipe, write_split
-from training.dataset import Fit, Pictures, augment, read_pictures
+from training.augment import Light
+from training.dataset import Fit, Pictures
 from training.evaluate import detect, evaluate, match, mean_average_precision
 from training.export import to_onnx
-from training.heads import LAYOUTS
-from training.loss import DetectionLoss, Gains, ciou
-from training.tests.test_compose import drawn
+from training.loss import Gains
+from training.tests.toys import ANCHORS, CONFIG, toy
 from training.train import Schedule, Trainer, load_network
 from training.yolov5 import STRIDES, Config, YOLOv5
-
-ANCHORS = (
-    ((12.0, 10.0), (20.0, 24.0), (30.0, 16.0)),
-    ((30.0, 40.0), (50.0, 40.0), (40.0, 64.0)),
-    ((80.0, 70.0), (100.0, 120.0), (140.0, 90.0)),
-)
-CONFIG = Config(classes=2, size="demo", head="decoupled-base", hidden=16, anchors=ANCHORS)
 
 # ONNX Runtime is in another Python than PyTorch.
 TOP = Path(__file__).resolve().parents[2]
@@ -52,99 +40,6 @@ names = [output.name for output in session.get_outputs()]
 for name, value in zip(names, session.run(names, {"images": numpy.load("images.npy")})):
     numpy.save(name + ".npy", value)
 """
-
-
-def toy(count: int = 6, size: int = 96) -> Pictures:
-    """Returns composed pictures of discs and bars on grey."""
-    recipe = Recipe(size, size, objects=(1, 2), longest_side=(24, 60), background_only=0, upright=1)
-    with tempfile.TemporaryDirectory() as folder:
-        write_split(Path(folder), "train", count, Composer(drawn(), [Image.new("RGB", (200, 200), "gray")], recipe))
-        return read_pictures(Path(folder), size)
-
-
-class Loss(unittest.TestCase):
-    def test_ciou_by_hand(self) -> None:
-        same = torch.tensor([[5.0, 6.0, 4.0, 2.0]])
-        self.assertAlmostEqual(float(ciou(same, same)), 1.0, places=5)
-        # moved by 2 of 4: IoU 4/12, centres 2 apart, hull 6x2
-        moved = torch.tensor([[7.0, 6.0, 4.0, 2.0]])
-        self.assertAlmostEqual(float(ciou(same, moved)), 4 / 12 - 4 / 40, places=5)
-        # same centre, turned: IoU 4/12, and the term of the shapes
-        turned = torch.tensor([[5.0, 6.0, 2.0, 4.0]])
-        v = (2 / math.pi * (math.atan(2) - math.atan(0.5))) ** 2
-        self.assertAlmostEqual(float(ciou(same, turned)), 4 / 12 - v * v / (v - 4 / 12 + 1), places=5)
-
-    def test_cells_that_answer(self) -> None:
-        loss = DetectionLoss(YOLOv5(CONFIG).head)
-        # 12x12 cells of 8 pixels: centre of cell (x 5.25, y 5.75), as large as the first anchor
-        objects = torch.tensor([[1.0, 1.0, 5.25 / 12, 5.75 / 12, 12 / 96, 10 / 96]])
-        found = loss.match(0, 12, 12, objects)
-        first = found.anchor == 0
-        cells = set(zip(found.column[first].tolist(), found.row[first].tolist(), strict=True))
-        self.assertEqual(cells, {(5, 5), (4, 5), (5, 6)})
-        self.assertEqual(set(found.anchor.tolist()), {0, 1, 2})
-        self.assertEqual(found.picture.unique().tolist(), [1])
-        self.assertEqual(found.label.unique().tolist(), [1])
-        at = [i for i in range(len(first)) if first[i] and int(found.column[i]) == 4][0]
-        torch.testing.assert_close(found.box[at], torch.tensor([1.25, 0.75, 1.5, 1.25]))
-        # 10 pixels are less than a quarter of every anchor at stride 32
-        self.assertEqual(len(loss.match(2, 3, 3, objects).picture), 0)
-
-    def test_edges_stay_inside(self) -> None:
-        loss = DetectionLoss(YOLOv5(CONFIG).head)
-        objects = torch.tensor([[0.0, 0, x, y, 0.15, 0.15] for x in (0.0, 0.01, 1.0) for y in (0.0, 0.99, 1.0)])
-        found = loss.match(0, 12, 12, objects)
-        for cell in (found.row, found.column):
-            self.assertTrue(((cell >= 0) & (cell < 12)).all())
-
-    def test_falls_on_a_toy_batch(self) -> None:
-        torch.manual_seed(0)
-        pictures = toy()
-        inputs, objects = pictures.batch(list(range(len(pictures))))
-        for layout in LAYOUTS:
-            network = YOLOv5(dataclasses.replace(CONFIG, layout=layout)).train()
-            loss = DetectionLoss(network.head, Gains())
-            optimizer = torch.optim.AdamW(network.parameters(), lr=0.005)
-            parts = []
-            for _ in range(60):
-                total, part = loss(network(inputs), objects)
-                optimizer.zero_grad()
-                total.backward()
-                optimizer.step()
-                parts.append(part)
-            for before, after in zip(parts[0].tolist(), parts[-1].tolist(), strict=True):
-                self.assertLess(after, 0.7 * before, layout)
-
-    def test_no_objects(self) -> None:
-        network = YOLOv5(CONFIG).train()
-        total, parts = DetectionLoss(network.head)(network(torch.rand(1, 3, 64, 64)), torch.zeros(0, 6))
-        total.backward()
-        self.assertGreater(float(parts[1]), 0)
-        self.assertEqual(parts[[0, 2]].tolist(), [0, 0])
-
-    def test_yolox_is_not_trained(self) -> None:
-        command = [sys.executable, "-m", "training.train", "--data", ".", "--names", "a", "--size", "demo"]
-        with tempfile.TemporaryDirectory() as folder:
-            command += ["--head", "yolox", "--out", str(Path(folder, "run"))]
-            ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=120)
-            self.assertEqual(list(Path(folder).iterdir()), [])
-        self.assertEqual(ran.returncode, 1)
-        self.assertRegex(ran.stderr, r"\Atraining\.train: a yolox head cannot be trained yet, .* train coupled, .*\n\Z")
-
-
-class Augment(unittest.TestCase):
-    def test_objects_move_with_their_pixels(self) -> None:
-        inputs = torch.zeros(8, 3, 64, 64)
-        inputs[:, :, 8:24, 4:20] = 1.0
-        objects = torch.tensor([[i, 0, 12 / 64, 16 / 64, 0.25, 0.25] for i in range(8)])
-        kept = inputs.clone(), objects.clone()
-        changed, moved = augment(inputs, objects, [32], torch.Generator().manual_seed(3))
-        self.assertTrue(torch.equal(inputs, kept[0]) and torch.equal(objects, kept[1]))
-        self.assertEqual(tuple(changed.shape), (8, 3, 32, 32))
-        self.assertEqual(len(moved[:, 2].unique()), 2, "all or none were mirrored")
-        for i in range(8):
-            columns = (changed[i, 1] > 0.3).any(0).nonzero()
-            self.assertAlmostEqual(float(columns.float().mean() + 0.5) / 32, float(moved[i, 2]), places=5)
 
 
 class Evaluate(unittest.TestCase):
@@ -175,7 +70,7 @@ class Evaluate(unittest.TestCase):
 class Train(unittest.TestCase):
     def test_learns_resumes_and_stops(self) -> None:
         pictures = toy(8, 64)
-        schedule = Schedule(epochs=3, batch=4, warm_up=2, sizes=(64,), evaluate_every=1)
+        schedule = Schedule(epochs=3, batch=4, warm_up=2, evaluate_every=1)
         with tempfile.TemporaryDirectory() as name, contextlib.redirect_stderr(io.StringIO()):
             whole = Trainer(CONFIG, schedule, Gains(), Path(name, "whole"))
             whole.run(pictures, pictures)
@@ -221,7 +116,7 @@ class Train(unittest.TestCase):
 
     def test_clock_ends_it(self) -> None:
         pictures = Pictures(["a"], torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [torch.zeros(0, 5)], [Fit(1, 0, 0)])
-        schedule = Schedule(epochs=10**6, minutes=0.01, batch=1, sizes=(64,))
+        schedule = Schedule(epochs=10**6, minutes=0.01, batch=1, augment=Light((64,)))
         with tempfile.TemporaryDirectory() as name, contextlib.redirect_stderr(io.StringIO()):
             trainer = Trainer(CONFIG, schedule, Gains(), Path(name))
             trainer.run(pictures, None)

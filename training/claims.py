@@ -1,0 +1,262 @@
+"""The pages about the comparison: its figures, and what they say to each claim of the article."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from statistics import mean, stdev
+
+from training.photographs import CREDIT, Photograph
+
+Run = dict  # what training.compare.evaluate returns
+Measure = Callable[[Run], float]
+
+
+def at(conf: float, what: str) -> Measure:
+    """Returns the measure of what - precision, recall, mean_score_true, ... - at a fixed confidence.
+
+    It is NaN where there is nothing to measure, such as a score of no boxes.
+    """
+
+    def measure(run: Run) -> float:
+        value = next(point[what] for point in run["conf_sweep"] if abs(point["conf"] - conf) < 1e-6)
+        return nan if value is None else value
+
+    return measure
+
+
+def overall(what: str) -> Measure:
+    """Returns the measure of one of pycocotools' figures over all classes."""
+    return lambda run: run["overall"][what]
+
+
+def of_classes(what: str, names: Sequence[str], among: bool = True) -> Measure:
+    """Returns the measure of a figure's mean over the classes with, or without, these names."""
+    return lambda run: mean(c[what] for c in run["classes"] if (c["class"] in names) == among)
+
+
+def show(values: Sequence[float], digits: int = 3, sign: str = "") -> str:
+    """Returns a mean and its standard deviation over the seeds, a dash where a seed has nothing to show."""
+    if any(map(isnan, values)):
+        return "-"
+    text = f"{mean(values):{sign}.{digits}f}"
+    return f"{text} ± {stdev(values):.{digits}f}" if len(values) > 1 else text
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something the article says of two heads: the differences it says are positive, each with its name."""
+
+    text: str
+    better: str
+    worse: str
+    differences: tuple[tuple[str, Callable[[Run, Run], float]], ...]
+
+
+def gain(measure: Measure) -> Callable[[Run, Run], float]:
+    """Returns how much more of a measure the better head's run has."""
+    return lambda better, worse: measure(better) - measure(worse)
+
+
+def minus(a: Callable[[Run, Run], float], b: Callable[[Run, Run], float]) -> Callable[[Run, Run], float]:
+    """Returns by how much a is more than b."""
+    return lambda better, worse: a(better, worse) - b(better, worse)
+
+
+def claims(rare: Sequence[str]) -> list[Claim]:
+    """Returns what the article says that can be tried with these nets; rare are the classes with few samples."""
+    base, plain, without = "decoupled-base", "coupled", "decoupled"
+    m = overall("map50_95")
+    p25, r25, p50, r50 = (at(conf, what) for conf in (0.25, 0.5) for what in ("precision", "recall"))
+    p40, r40 = at(0.4, "precision"), at(0.4, "recall")
+    few, many = of_classes("map50_95", rare), of_classes("map50_95", rare, among=False)
+    true, false = at(0.25, "mean_score_true"), at(0.25, "mean_score_false")
+    return [
+        Claim("with base convolution mAP is higher, by 3 points", base, plain, (("mAP50-95", gain(m)),)),
+        Claim(
+            "its recall at conf 0.25 is higher, its precision lower",
+            base,
+            plain,
+            (("R", gain(r25)), ("P lost", lambda a, b: p25(b) - p25(a))),
+        ),
+        Claim("at conf 0.5 both are higher", base, plain, (("R", gain(r50)), ("P", gain(p50)))),
+        Claim(
+            "recall gains more than precision (at conf 0.5)",
+            base,
+            plain,
+            (("R's gain less P's", minus(gain(r50), gain(p50))),),
+        ),
+        Claim(
+            "classes with few samples gain most",
+            base,
+            plain,
+            (("rare classes' mAP50-95 gain less the others'", minus(gain(few), gain(many))),),
+        ),
+        Claim(
+            "its class scores run high, true or false (at conf 0.25)",
+            base,
+            plain,
+            (("score of true boxes", gain(true)), ("of false boxes", gain(false))),
+        ),
+        Claim(
+            "without the base convolution mAP gains too, but less",
+            base,
+            without,
+            (("mAP50-95 with it over without", gain(m)),),
+        ),
+        Claim("without it mAP is still above the coupled head's", without, plain, (("mAP50-95", gain(m)),)),
+        Claim(
+            "without it precision gains more than recall (at conf 0.4)",
+            without,
+            plain,
+            (("P's gain less R's", minus(gain(p40), gain(r40))),),
+        ),
+        Claim(
+            "what the article meant, the split layout, beats the fused one it trained (not a claim of the article)",
+            "decoupled-base-split",
+            base,
+            (("mAP50-95", gain(m)),),
+        ),
+    ]
+
+
+def verdict(differences: Sequence[Sequence[float]]) -> str:
+    """Returns whether a claim held: each difference positive with every seed, or one of them positive with none."""
+    if any(isnan(value) for values in differences for value in values):
+        return "cannot be told"
+    if all(value > 0 for values in differences for value in values):
+        return "**held**"
+    if any(all(value <= 0 for value in values) for values in differences):
+        return "**did not hold**"
+    return "the seeds disagree"
+
+
+def _tables(results: dict) -> list[str]:
+    heads = results["heads"]
+    rare = results["rare"]
+    few, many = of_classes("map50_95", rare), of_classes("map50_95", rare, among=False)
+    lines = [
+        "| head | parameters M | GFLOPs | mAP50-95 | mAP50 | rare classes | other classes | ms on a CPU |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, head in heads.items():
+        marks = [show([measure(run) for run in head["runs"]]) for measure in (overall("map50_95"), overall("map50"))]
+        marks += [show([measure(run) for run in head["runs"]]) for measure in (few, many)]
+        cost = f"{head['parameters'] / 1e6:.2f} | {head['gflops']:.3f}"
+        lines.append(f"| {name} | {cost} | {' | '.join(marks)} | {show(head['milliseconds'], 2)} |")
+    confs = [point["conf"] for point in heads["coupled"]["runs"][0]["conf_sweep"]]
+    titles = [f"{letter} at {conf:.2g}" for conf in confs for letter in "PR"]
+    lines += ["", f"| head | {' | '.join(titles)} | best F1 | at conf |", "|---" * (len(titles) + 3) + "|"]
+    for name, head in heads.items():
+        cells = [
+            show([at(conf, what)(run) for run in head["runs"]]) for conf in confs for what in ("precision", "recall")
+        ]
+        cells += [show([run["best_f1"][what] for run in head["runs"]]) for what in ("f1", "conf")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| head | mean score of true boxes | of false boxes | true boxes | false boxes |",
+        "|---|---|---|---|---|",
+    ]
+    for name, head in heads.items():
+        cells = [
+            show([at(confs[0], what)(run) for run in head["runs"]]) for what in ("mean_score_true", "mean_score_false")
+        ]
+        cells += [
+            show([at(confs[0], what)(run) for run in head["runs"]], 0) for what in ("true_positives", "false_positives")
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _outcome(results: dict) -> list[str]:
+    lines = ["| the article says | heads | difference | |", "|---|---|---|---|"]
+    for claim in claims(results["rare"]):
+        runs = [results["heads"][name]["runs"] for name in (claim.better, claim.worse)]
+        differences = [[by(a, b) for a, b in zip(*runs, strict=True)] for _, by in claim.differences]
+        shown = "; ".join(
+            f"{name} {show(values, sign='+')}" for (name, _), values in zip(claim.differences, differences, strict=True)
+        )
+        lines.append(f"| {claim.text} | {claim.better}, {claim.worse} | {shown} | {verdict(differences)} |")
+    return lines
+
+
+PAGE = """# The article's heads, compared
+
+Six heads on one network ({plan} pixels), trained alike and measured alike: same pictures, same order of them, same
+schedule, {seeds} seeds each. `/usr/bin/python3 -m training.compare` makes all of it again, this page too
+(docs/training.md says how). Figures are `trtdet eval`'s on {pictures} test pictures with {objects} objects, mean ±
+standard deviation over the seeds; mAP as pycocotools has it. The curves of the runs are in `{picture}`, each run's
+metrics in `models/heads/metrics`.
+
+`decoupled-base-256` is the head as the article lists it, its 256 channels scaled from yolov5s to this network's width;
+`decoupled-base` has c = x, what the article trained; both are `fused`, as its code reads the channels.
+`decoupled-base-split` is what it meant. `decoupled` has no base convolution. `yolox` has no anchors and a loss of its
+own (SimOTA).
+
+{tables}
+
+Rare classes are {rare}: {few:.1%} of the test's objects each, where the others have {many:.1%}. Scores are conf times
+label, of boxes above 0.25; true boxes are those that found an object at IoU 0.5. Times are the network's alone, one
+picture at a time, in ONNX Runtime, on whatever machine made this page: read them beside each other only.
+
+## What the article says, and what came out here
+
+A difference is that of two runs with the same seed, mean ± standard deviation. A claim *held* where each of its
+differences is positive with every seed, *did not hold* where one of them is positive with none. Three seeds agree by
+chance one time in four, so a narrow verdict is a narrow one.
+
+{outcome}
+
+Not tried: GPU memory, which needs a GPU. Parameters and GFLOPs of the real sizes are in docs/training.md: without the
+base convolution 9.6 GFLOPs less holds for yolov5s against c = 256 only, fewer parameters against c = x only.
+
+These are small nets, trained for minutes on composed pictures. The article had yolov5s and 25,000 photographs of its
+own, which nobody else has. On a machine with a GPU the same command trains yolov5s at 640 pixels.
+"""
+
+
+def page(results: dict, picture: str) -> str:
+    """Returns the page about what training.compare has measured; picture is the file of the runs' curves."""
+    first = results["heads"]["coupled"]["runs"]
+    objects = first[0]["overall"]["objects"]
+    shares = {c["class"]: c["objects"] / objects for c in first[0]["classes"]}
+    return PAGE.format(
+        plan=results["plan"],
+        seeds=len(first),
+        pictures=first[0]["overall"]["pictures"],
+        objects=objects,
+        few=mean(share for name, share in shares.items() if name in results["rare"]),
+        many=mean(share for name, share in shares.items() if name not in results["rare"]),
+        picture=picture,
+        rare=" and ".join([", ".join(results["rare"][:-1]), results["rare"][-1]]),
+        tables="\n".join(_tables(results)),
+        outcome="\n".join(_outcome(results)),
+    )
+
+
+README = """# Six heads, trained alike
+
+Small YOLOv5s ({plan} pixels) that find twelve things, one with each head: {names}. Raw maps, batch and size free;
+docs/heads.md compares them. All of it is made by `/usr/bin/python3 -m training.compare` (docs/training.md).
+
+`images/` and `labels/` are the first {count} of the test pictures, which no net was trained on, nor on the photographs
+below them; `slice.json` has what `trtdet eval` finds on these, `results.json` what it finds on all of them,
+`metrics/` how each run went.
+
+    trtdet eval models/heads/decoupled-base.onnx --data models/heads/data.yaml --split test --imgsz {imgsz}
+
+The nets are the project's own work and under its licence. The things in the pictures are drawn with Noto Color Emoji
+(Google Inc. and others, [SIL OFL 1.1](https://openfontlicense.org)), which puts no terms on pictures. The photographs
+keep their authors' licences; they were cropped, scaled, changed in light and colour, and things were laid over them:
+
+{sources}"""
+
+
+def readme(plan: str, imgsz: int, names: Sequence[str], count: int, photographs: Sequence[Photograph]) -> str:
+    """Returns the page that goes with the committed nets and pictures."""
+    sources = (
+        "\n".join([f"| {CREDIT} |", "|---|---|---|---|", *(f"| {photo.credit} |" for photo in photographs)]) + "\n"
+    )
+    return README.format(plan=plan, imgsz=imgsz, names=", ".join(names), count=count, sources=sources)

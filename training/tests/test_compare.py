@@ -1,0 +1,164 @@
+"""The comparison with tiny settings, from pictures to the page, and what the page says of made-up figures."""
+
+from __future__ import annotations
+
+import colorsys
+import contextlib
+import io
+import json
+import os
+import signal
+import tempfile
+import unittest
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+from PIL import Image
+
+from training import claims, compare
+from training.augment import Mosaic
+from training.compare import HEADS, Comparison, Plan
+from training.compose import Composer, Recipe
+from training.sprites import CLASSES
+from training.train import Schedule
+
+LARGEST = 3_000_000  # bytes of a committed network
+
+
+def colours(_: str, recipe: Recipe) -> Composer:
+    """Returns a composer of squares, each class in a colour of its own, over grey."""
+    sprites = []
+    for index in range(len(CLASSES)):
+        colour = tuple(round(255 * v) for v in colorsys.hsv_to_rgb(index / len(CLASSES), 1, 1))
+        sprites.append([Image.new("RGBA", (60, 60), (*colour, 255))])
+    return Composer(sprites, [Image.new("RGB", (200, 200), "gray")], recipe)
+
+
+TINY = Plan(
+    "tiny",
+    "pico",
+    64,
+    {"train": 8, "val": 4, "test": 12},
+    Schedule(epochs=2, batch=4, warm_up=2, augment=Mosaic(), evaluate_every=2),
+    replace(compare.recipe(64), shares=()),
+    seeds=2,
+    composer=colours,
+)
+
+
+def run_with(value: float, rare: float, common: float, **at: tuple[float, ...]) -> dict:
+    """Returns a run with these figures; at has one for each threshold."""
+    keys = ("precision", "recall", "mean_score_true", "mean_score_false", "true_positives", "false_positives")
+    sweep = [
+        {"conf": conf, **{key: at.get(key, (0.5,) * 3)[i] for key in keys}} for i, conf in enumerate(compare.CONFS)
+    ]
+    classes = [{"class": name, "objects": 9, "map50_95": rare if name in compare.RARE else common} for name in CLASSES]
+    overall = {"pictures": 8, "objects": 108, "map50_95": value, "map50": value}
+    return {"overall": overall, "classes": classes, "conf_sweep": sweep, "best_f1": {"f1": 0.5, "conf": 0.3}}
+
+
+class Tiny(unittest.TestCase):
+    @unittest.skipUnless(compare.TRTDET.exists(), f"no {compare.TRTDET}: run make build")
+    def test_from_pictures_to_page(self) -> None:
+        with tempfile.TemporaryDirectory() as name, contextlib.redirect_stderr(io.StringIO()):
+            models = Path(name, "models")
+            whole = Comparison(TINY, Path(name, "work"), models)
+            data = whole.data()
+
+            # Ctrl+C in the second run: what is done stays, and the rest follows
+            save = compare.Trainer.save
+
+            def save_and_stop(trainer: compare.Trainer) -> None:
+                save(trainer)
+                if trainer.out.name == "decoupled-base-256-0":
+                    os.kill(os.getpid(), signal.SIGINT)
+
+            with mock.patch.object(compare.Trainer, "save", save_and_stop):
+                self.assertFalse(whole.train())
+            self.assertEqual([p.name for p in (models / "metrics").iterdir()], ["coupled-0.csv"])
+            first = whole.onnx("coupled", 0).read_bytes()
+            self.assertTrue(whole.train())
+            self.assertEqual(whole.onnx("coupled", 0).read_bytes(), first)
+
+            results = json.loads(json.dumps(whole.measure()))
+            whole.keep()
+            self.assertEqual(list(results["heads"]), list(HEADS))
+            for head, found in results["heads"].items():
+                self.assertEqual(len(found["runs"]), 2, head)
+                self.assertEqual(found["runs"][0]["overall"]["pictures"], 12)
+                self.assertGreater(min(found["milliseconds"]), 0)
+                self.assertEqual(len(whole.metrics(head, 1).read_text().splitlines()), 3)
+                self.assertLess((models / f"{head}.onnx").stat().st_size, LARGEST)
+            self.assertEqual(len(list((models / "images").glob("*.jpg"))), 12)
+            again = compare.evaluate(models / "yolox.onnx", models / "data.yaml", "test", TINY.imgsz)
+            self.assertEqual(again["overall"], json.loads((models / "slice.json").read_text())["yolox"])
+            self.assertEqual(again["overall"], results["heads"]["yolox"]["runs"][0]["overall"])
+            self.assertIn("val: val/images", data.read_text())
+            text = claims.page(results, "tiny.png")
+            for head in HEADS:
+                self.assertIn(f"| {head} | ", text)
+            self.assertIn("| photograph | by |", (models / "README.md").read_text(encoding="utf-8"))
+
+    def test_heads_are_what_they_are_called(self) -> None:
+        anchors = tuple(map(tuple, compare.COCO_ANCHORS))
+        configs = {name: compare.SMALL.config(head, anchors) for name, head in HEADS.items()}
+        self.assertEqual(
+            {name: config.hidden for name, config in configs.items() if config.hidden},
+            {
+                "decoupled-base-256": 56,
+                "yolox": 32,
+            },
+        )
+        self.assertEqual(
+            [name for name, config in configs.items() if config.layout == "split"], ["decoupled-base-split"]
+        )
+        real = compare.REAL.config(HEADS["decoupled-base-256"], anchors)
+        self.assertEqual((real.size, real.hidden), ("s", 256))
+
+    def test_shares(self) -> None:
+        shares = dict(zip(CLASSES, compare.shares(), strict=True))
+        self.assertAlmostEqual(sum(shares.values()), 1)
+        self.assertEqual([name for name, share in shares.items() if share < 0.02], list(compare.RARE))
+
+
+class Page(unittest.TestCase):
+    def test_verdicts(self) -> None:
+        self.assertEqual(claims.verdict([[0.1, 0.2], [0.3, 0.1]]), "**held**")
+        self.assertEqual(claims.verdict([[0.1, 0.2], [-0.3, 0.0]]), "**did not hold**")
+        self.assertEqual(claims.verdict([[0.1, -0.2], [0.3, 0.1]]), "the seeds disagree")
+        self.assertEqual(claims.verdict([[0.1, 0.2], [float("nan"), 0.1]]), "cannot be told")
+        self.assertEqual(claims.show([0.1, float("nan")]), "-")
+
+    def test_claims_by_hand(self) -> None:
+        plain = [run_with(0.5, 0.2, 0.6, precision=(0.8, 0.85, 0.9), recall=(0.5, 0.4, 0.3))] * 2
+        # mAP up by 0.05, rare classes by 0.1, others by 0.02; at 0.25 R up and P down; at 0.5 both up, P more
+        base = [
+            run_with(
+                0.55,
+                0.3,
+                0.62,
+                precision=(0.7, 0.85, 0.99),
+                recall=(0.6, 0.5, 0.35),
+                mean_score_true=(0.7,) * 3,
+                mean_score_false=(0.4,) * 3,
+            )
+        ] * 2
+        heads = {name: {"runs": plain} for name in HEADS} | {"decoupled-base": {"runs": base}}
+        for head in heads.values():
+            head |= {"parameters": 400_000, "gflops": 0.1, "milliseconds": [1.0, 2.0]}
+        text = claims.page({"plan": "pico at 192", "rare": list(compare.RARE), "heads": heads}, "heads.png")
+        for line in (
+            "by 3 points | decoupled-base, coupled | mAP50-95 +0.050 ± 0.000 | **held** |",
+            "R +0.100 ± 0.000; P lost +0.100 ± 0.000 | **held** |",
+            "R +0.050 ± 0.000; P +0.090 ± 0.000 | **held** |",
+            "R's gain less P's -0.040 ± 0.000 | **did not hold** |",
+            "rare classes' mAP50-95 gain less the others' +0.080 ± 0.000 | **held** |",
+            "score of true boxes +0.200 ± 0.000; of false boxes -0.100 ± 0.000 | **did not hold** |",
+            "| coupled | 0.40 | 0.100 | 0.500 ± 0.000 | 0.500 ± 0.000 | 0.200 ± 0.000 | 0.600 ± 0.000 | 1.50 ± 0.71 |",
+        ):
+            self.assertIn(line, text)
+
+
+if __name__ == "__main__":
+    unittest.main()
