@@ -34,13 +34,15 @@ type Picture struct {
 	// Width and Height in pixels; 0 where only the picture itself tells.
 	Width, Height int
 	Objects       []Object
+
+	relative bool // Objects are in the picture's widths and heights, as YOLO has them
 }
 
 // Object is one labelled object.
 type Object struct {
 	Class int
-	// Box is x, y, width, height in pixels of the picture, or, as long as the
-	// picture's size is not known, in its widths and heights. See Picture.SetSize.
+	// Box is x, y, width, height in pixels of the picture, or, where YOLO labels
+	// say it, in its widths and heights until Picture.SetSize.
 	Box [4]float64
 	// Area in pixels, by which COCO tells small, medium and large objects: the
 	// mask's, where there is one.
@@ -62,6 +64,10 @@ func (p *Picture) SetSize(width, height int) *Problem {
 		return nil
 	}
 	p.Width, p.Height = width, height
+	if !p.relative { // COCO's annotations without the pictures' sizes
+		return nil
+	}
+	p.relative = false
 	for i := range p.Objects {
 		o := &p.Objects[i]
 		o.Box[0], o.Box[2] = o.Box[0]*float64(width), o.Box[2]*float64(width)

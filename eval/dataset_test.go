@@ -171,7 +171,7 @@ func TestLoadCOCO(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("[{%[1]s/sub/a.jpg 2 30 40 [{0 [1.5 2 3 4] 12 false} {0 [1 2 0 4] 0 false} {0 [1 2 300 4] 1200 false}]} {%[1]s/b.jpg 9 10 20 [{1 [1 2 3 4] 5 true}]}]", folder)
+	want := fmt.Sprintf("[{%[1]s/sub/a.jpg 2 30 40 [{0 [1.5 2 3 4] 12 false} {0 [1 2 0 4] 0 false} {0 [1 2 300 4] 1200 false}] false} {%[1]s/b.jpg 9 10 20 [{1 [1 2 3 4] 5 true}] false}]", folder)
 	if got := fmt.Sprint(d.Pictures); got != want {
 		t.Errorf("pictures are\n%s\nwant\n%s", got, want)
 	}
@@ -185,6 +185,22 @@ instances.json, annotation 7: box outside the picture: bbox [1 2 300 4], the pic
 	}
 	if problem := d.Pictures[0].SetSize(40, 30); problem == nil || problem.Kind != WrongSize {
 		t.Errorf("a picture of another size: %v", problem)
+	}
+}
+
+// Many tools leave the pictures' sizes out: boxes are pixels all the same.
+func TestLoadCOCOWithoutSizes(t *testing.T) {
+	folder := tree(t, map[string]string{
+		"i.json": `{"images":[{"id":1,"file_name":"a.jpg"}],"categories":[{"id":1,"name":"a"}],
+			"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[1,2,3,4],"area":5}]}`,
+	})
+	d, err := LoadCOCO(folder, filepath.Join(folder, "i.json"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &d.Pictures[0]
+	if problem := p.SetSize(30, 40); problem != nil || p.Width != 30 || p.Objects[0].Box != [4]float64{1, 2, 3, 4} || p.Objects[0].Area != 5 {
+		t.Errorf("%+v, %v", p, problem)
 	}
 }
 

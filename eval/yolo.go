@@ -63,7 +63,7 @@ func LoadYOLO(dataFile, split string, classes int) (*Dataset, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.Pictures = append(d.Pictures, Picture{Path: path, ID: stemID(path), Objects: objects})
+		d.Pictures = append(d.Pictures, Picture{Path: path, ID: stemID(path), Objects: objects, relative: true})
 	}
 	return d, d.findStray()
 }
