@@ -40,9 +40,11 @@ type cocoCategory struct {
 }
 
 // LoadCOCO reads COCO annotations of the pictures in a folder. names are the
-// model's classes: where they and the file's categories are the same names,
-// each category is the class of its name, otherwise class i is the i-th
-// category by id. Pictures are in the order of their ids.
+// model's classes: where all of the file's categories are among them, or all of
+// them among the file's categories, each category is the class of its name and
+// categories without one are left out, otherwise class i is the i-th category
+// by id, and one that is called otherwise a problem. Pictures are in the order
+// of their ids.
 func LoadCOCO(folder, annotations string, names []string) (*Dataset, error) {
 	if info, err := os.Stat(folder); err != nil {
 		return nil, err
@@ -58,7 +60,7 @@ func LoadCOCO(folder, annotations string, names []string) (*Dataset, error) {
 			len(file.Images), len(file.Categories))
 	}
 	d := &Dataset{}
-	classes, err := d.takeCategories(file.Categories, names)
+	classes, err := d.takeCategories(file.Categories, names, annotations)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", annotations, err)
 	}
@@ -78,28 +80,59 @@ func LoadCOCO(folder, annotations string, names []string) (*Dataset, error) {
 	return d, nil
 }
 
-// takeCategories sets the classes and returns the class of each category id.
-func (d *Dataset) takeCategories(categories []cocoCategory, names []string) (map[int]int, error) {
+// takeCategories sets the classes and returns the class of each category id,
+// noClass for those that the model has none for.
+func (d *Dataset) takeCategories(categories []cocoCategory, names []string, file string) (map[int]int, error) {
 	slices.SortStableFunc(categories, func(a, b cocoCategory) int { return cmp.Compare(a.ID, b.ID) })
-	byName := len(names) == len(categories)
-	for _, c := range categories {
-		byName = byName && slices.Contains(names, c.Name)
-	}
-	classes := map[int]int{}
-	d.Names, d.Categories = make([]string, len(categories)), make([]int, len(categories))
+	classes, ids := map[int]int{}, map[string]int{}
 	for i, c := range categories {
 		if _, twice := classes[c.ID]; twice {
 			return nil, fmt.Errorf("%w: two categories have the id %d", ErrDataset, c.ID)
 		}
-		if byName {
-			i = slices.Index(names, c.Name)
+		classes[c.ID], ids[c.Name] = i, c.ID
+	}
+	d.Categories = map[int]int{}
+	if !namesDecide(categories, ids, names) {
+		for i, c := range categories {
+			d.Names, d.Categories[i] = append(d.Names, c.Name), c.ID
+			if i < len(names) && c.Name != "" && names[i] != c.Name {
+				d.Problems = append(d.Problems, Problem{Kind: OtherName, File: file,
+					Text: fmt.Sprintf("category %d, %q, is taken for the model's class %d, %q", c.ID, c.Name, i, names[i])})
+			}
 		}
-		if d.Names[i] != "" {
+		return classes, nil
+	}
+	d.Names = names
+	for _, c := range categories {
+		if ids[c.Name] != c.ID {
 			return nil, fmt.Errorf("%w: two categories have the name %q", ErrDataset, c.Name)
 		}
-		classes[c.ID], d.Names[i], d.Categories[i] = i, c.Name, c.ID
+		class := slices.Index(names, c.Name) // noClass where it is none
+		if classes[c.ID] = class; class != noClass {
+			d.Categories[class] = c.ID
+		}
 	}
 	return classes, nil
+}
+
+const noClass = -1 // slices.Index's
+
+// namesDecide reports whether the names of the model and the file are the same,
+// or one's all among the other's. ids are the categories' by name.
+func namesDecide(categories []cocoCategory, ids map[string]int, names []string) bool {
+	unknown := 0 // to the model
+	for _, c := range categories {
+		if !slices.Contains(names, c.Name) {
+			unknown++
+		}
+	}
+	absent := 0 // from the file
+	for _, name := range names {
+		if _, known := ids[name]; !known {
+			absent++
+		}
+	}
+	return len(names) > 0 && (unknown == 0 || absent == 0)
 }
 
 // takeImages sets the pictures and returns where each image id is among them.
@@ -130,8 +163,10 @@ func (d *Dataset) takeAnnotation(a cocoAnnotation, places map[int64]int, classes
 	if !known {
 		return nil, NoPicture, fmt.Sprintf("there is no image %d", a.ImageID)
 	}
-	if _, known := classes[a.CategoryID]; !known {
+	if class, known := classes[a.CategoryID]; !known {
 		return nil, ClassRange, fmt.Sprintf("there is no category %d", a.CategoryID)
+	} else if class == noClass {
+		return nil, ClassRange, fmt.Sprintf("the model has no class of the name of category %d", a.CategoryID)
 	}
 	if len(a.BBox) != 4 {
 		return nil, BadLine, fmt.Sprintf("bbox has %d numbers, want x, y, width, height", len(a.BBox))

@@ -15,9 +15,9 @@ var ErrDataset = errors.New("invalid dataset")
 type Dataset struct {
 	// Names of the classes, by class index; empty where the dataset has none.
 	Names []string
-	// Categories are the ids that COCO files use, by class index; empty where
-	// they are the class indices.
-	Categories []int
+	// Categories are the ids that COCO files use, by class index; nil where they
+	// are the class indices.
+	Categories map[int]int
 	// Pictures in the order in which ties are broken: COCO's by id, others by path.
 	Pictures []Picture
 	// Problems found in the files. What they concern is left out of Pictures
@@ -88,12 +88,14 @@ func (p *Picture) counted() []Object {
 	return objects
 }
 
-// Category returns the id that COCO files use for a class.
-func (d *Dataset) Category(class int) int {
-	if class < len(d.Categories) {
-		return d.Categories[class]
+// Category returns the id that COCO files use for a class, false where the
+// annotations have none for it.
+func (d *Dataset) Category(class int) (id int, known bool) {
+	if d.Categories == nil {
+		return class, true
 	}
-	return class
+	id, known = d.Categories[class]
+	return id, known
 }
 
 // ProblemKind says what is wrong with a label or picture and what became of it.
@@ -112,6 +114,7 @@ const (
 	EmptyBox      ProblemKind = "box without area"        // kept, as YOLOv5 and pycocotools do: it is never found
 	OutsideFrame  ProblemKind = "box outside the picture" // kept, as pycocotools does
 	WrongSize     ProblemKind = "picture of another size" // kept
+	OtherName     ProblemKind = "class of another name"   // kept: a category is a class by its place
 )
 
 // Problem is one thing that is wrong with a dataset.

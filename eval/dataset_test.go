@@ -154,18 +154,33 @@ func TestLoadCOCO(t *testing.T) {
 		names   []string
 		classes string
 	}{
-		{nil, "[cat dog] [3 7]"},
-		{[]string{"dog", "cat"}, "[dog cat] [7 3]"},
-		{[]string{"dog", "horse"}, "[cat dog] [3 7]"},
-		{[]string{"cat", "dog", "horse"}, "[cat dog] [3 7]"},
+		{nil, "[cat dog] map[0:3 1:7]"},
+		{[]string{"dog", "cat"}, "[dog cat] map[0:7 1:3]"},
+		{[]string{"horse", "dog", "cat"}, "[horse dog cat] map[1:7 2:3]"}, // the file has a part of the classes
+		{[]string{"dog"}, "[dog] map[0:7]"},                               // the model has
+		{[]string{"dog", "horse"}, "[cat dog] map[0:3 1:7] \"cat\", is taken for the model's class 0, \"dog\"; \"dog\", is taken for the model's class 1, \"horse\""},
+		{[]string{"cat", "Dog"}, "[cat dog] map[0:3 1:7] \"dog\", is taken for the model's class 1, \"Dog\""},
 	} {
 		d, err := LoadCOCO(folder, file, c.names)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(d.Names, d.Categories); got != c.classes {
+		var others []string
+		for _, p := range d.Problems {
+			if p.Kind == OtherName {
+				others = append(others, p.Text[len("category 7, "):])
+			}
+		}
+		if got := strings.TrimSpace(fmt.Sprint(d.Names, " ", d.Categories, " ", strings.Join(others, "; "))); got != c.classes {
 			t.Errorf("names %v: classes are %s, want %s", c.names, got, c.classes)
 		}
+	}
+	dogs, err := LoadCOCO(folder, file, []string{"dog"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := problemsOf(dogs, folder); !strings.Contains(text, "annotation 2: class out of range: the model has no class of the name of category 3") {
+		t.Errorf("problems of a model with a part of the classes are\n%s", text)
 	}
 	d, err := LoadCOCO(folder, file, nil)
 	if err != nil {
@@ -221,6 +236,18 @@ func TestLoadCOCOFails(t *testing.T) {
 		if _, err := LoadCOCO(folder, filepath.Join(folder, "i.json"), nil); !errors.Is(err, ErrDataset) || !strings.Contains(err.Error(), word) {
 			t.Errorf("%.60q: got %v, want %q", text, err, word)
 		}
+	}
+}
+
+// A class without a category must not be written as another one's.
+func TestWriteResultsWithoutCategory(t *testing.T) {
+	d := &Dataset{Categories: map[int]int{0: 1}, Pictures: []Picture{{ID: int64(5)}}}
+	var b strings.Builder
+	if err := WriteResults(&b, d, [][]Detection{{{Class: 1, Score: 0.5}, {Class: 0, Score: 0.25}}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "[\n{\"image_id\":5,\"category_id\":1,\"bbox\":[0,0,0,0],\"score\":0.25}\n]\n"; b.String() != want {
+		t.Errorf("got %s, want %s", b.String(), want)
 	}
 }
 

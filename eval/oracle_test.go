@@ -18,10 +18,10 @@ import (
 // twice, some not, scores that are right more often when they are high, crowds,
 // pictures with nothing in them, classes without objects, scores with ties.
 func randomCase(rng *rand.Rand, pictures, objects, classes int, ties bool) (*Dataset, [][]Detection) {
-	d := &Dataset{}
+	d := &Dataset{Categories: map[int]int{}}
 	for c := range classes {
 		d.Names = append(d.Names, fmt.Sprint("class", c))
-		d.Categories = append(d.Categories, 3*c+1)
+		d.Categories[c] = 3*c + 1
 	}
 	detections := make([][]Detection, pictures)
 	score := func(mean float64) float32 {

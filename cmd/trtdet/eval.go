@@ -163,7 +163,8 @@ func loadDataset(c *cli.Context, d *engine.Detector) (*eval.Dataset, error) {
 	if folder := c.String("images"); folder != "" {
 		data, err := eval.LoadCOCO(folder, c.String("annotations"), spec.Names)
 		if err == nil && len(data.Names) > spec.Head.Classes {
-			err = usagef("--annotations %s has %d categories, the model %d classes", c.String("annotations"), len(data.Names), spec.Head.Classes)
+			err = fmt.Errorf("--annotations %s has %d categories, the model %d classes, and other names for them: name categories as the model does "+
+				"(trtdet info lists its names)", c.String("annotations"), len(data.Names), spec.Head.Classes)
 		}
 		return data, err
 	}
