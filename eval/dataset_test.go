@@ -106,6 +106,53 @@ labels/val/stray.txt: label without picture`
 	}
 }
 
+// Datasets as others lay them out: YOLOv5 reads each of them.
+func TestLoadYOLOLayouts(t *testing.T) {
+	folder := tree(t, map[string]string{
+		"real/images/a.jpg": "", "real/labels/a.txt": "0 0.5 0.5 0.1 0.1\n",
+		"valid/images/b.jpg": "", "valid/labels/b.txt": "0 0.5 0.5 0.1 0.1\n",
+		"roboflow.yaml": "val: ../valid/images\n",
+		"linked.yaml":   "val: linked/images\n", "inside.yaml": "val: inside/images\n",
+		"list.yaml": "val: lists/list.txt\n", "lists/list.txt": "real/images/a.jpg\r\n",
+		"absent.yaml": "val: absent.txt\n", "absent.txt": "./real/images/a.jpg\n./gone/images/c.jpg\n",
+	})
+	for _, d := range []string{"linked", "inside/images", "inside/labels"} {
+		if err := os.MkdirAll(filepath.Join(folder, d), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{
+		"linked/images": "../real/images", "linked/labels": "../real/labels",
+		"inside/images/deep": "../../real/images", "inside/labels/deep": "../../real/labels",
+		"inside/images/again": ".", // and round and round
+		"inside/images/lost":  "nowhere",
+	} {
+		if err := os.Symlink(to, filepath.Join(folder, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, want := range map[string]string{
+		"roboflow": "valid/images/b.jpg:1",
+		"linked":   "linked/images/a.jpg:1",
+		"inside":   "inside/images/deep/a.jpg:1",
+		"list":     "real/images/a.jpg:1",
+		"absent":   "gone/images/c.jpg:0 real/images/a.jpg:1",
+	} {
+		d, err := LoadYOLO(filepath.Join(folder, file+".yaml"), "val", 1)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		var got []string
+		for _, p := range d.Pictures {
+			got = append(got, fmt.Sprintf("%s:%d", strings.TrimPrefix(p.Path, folder+"/"), len(p.Objects)))
+		}
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("%s: pictures are %s, want %s", file, text, want)
+		}
+	}
+}
+
 func TestLoadYOLOFails(t *testing.T) {
 	folder := tree(t, map[string]string{
 		"none.yaml":  "names: [a]\nval:\n",

@@ -43,10 +43,7 @@ func LoadYOLO(dataFile, split string, classes int) (*Dataset, error) {
 	d := &Dataset{Names: data.Names}
 	var paths []string
 	for _, entry := range data.Splits[split] {
-		if !filepath.IsAbs(entry) {
-			entry = filepath.Join(root, entry)
-		}
-		found, err := pictures(entry)
+		found, err := pictures(resolve(root, entry), root)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", dataFile, err)
 		}
@@ -80,22 +77,33 @@ func splitNames(d *model.DataFile) string {
 	return strings.Join(names, ", ")
 }
 
+// resolve finds an entry of a split. As in YOLOv5 (utils/general.py,
+// check_dataset), ../ at its front is passed over where that leads nowhere:
+// Roboflow writes ../valid/images for the folder valid beside data.yaml.
+func resolve(root, entry string) string {
+	if filepath.IsAbs(entry) {
+		return entry
+	}
+	path := filepath.Join(root, entry)
+	if inside, ok := strings.CutPrefix(entry, "../"); ok {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(filepath.Join(root, inside)); err == nil {
+				return filepath.Join(root, inside)
+			}
+		}
+	}
+	return path
+}
+
 // pictures lists the pictures under a folder, or those that a list names, one
-// path a line, ./ meaning the list's own folder.
-func pictures(entry string) ([]string, error) {
+// path a line, ./ meaning the list's own folder, other relative ones root.
+func pictures(entry, root string) ([]string, error) {
 	info, err := os.Stat(entry)
 	if err != nil {
 		return nil, err
 	}
-	var paths []string
 	if info.IsDir() {
-		err := filepath.WalkDir(entry, func(path string, e fs.DirEntry, err error) error {
-			if err == nil && !e.IsDir() && imaging.IsPicture(path) {
-				paths = append(paths, path)
-			}
-			return err
-		})
-		return paths, err
+		return picturesUnder(entry, nil)
 	}
 	if !info.Mode().IsRegular() || imaging.IsPicture(entry) {
 		return nil, fmt.Errorf("%s: %w: want a folder of pictures or a list of them, one path a line", entry, ErrDataset)
@@ -104,17 +112,60 @@ func pictures(entry string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	var paths []string
 	for line := range strings.Lines(string(b)) {
 		path := strings.TrimSpace(line)
-		if path == "" {
+		switch {
+		case path == "":
 			continue
-		}
-		if strings.HasPrefix(path, "./") {
+		case strings.HasPrefix(path, "./"):
 			path = filepath.Join(filepath.Dir(entry), path)
+		case !filepath.IsAbs(path):
+			path = filepath.Join(root, path)
 		}
 		paths = append(paths, path)
 	}
 	return paths, nil
+}
+
+// picturesUnder lists the pictures in a folder and its folders, links to
+// folders included, as YOLOv5 does. above are the folders that it is in, so that
+// a link to one of them ends.
+func picturesUnder(folder string, above []fs.FileInfo) ([]string, error) {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(above, func(a fs.FileInfo) bool { return os.SameFile(a, info) }) {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, err
+	}
+	above = append(above, info)
+	var paths []string
+	for _, e := range entries {
+		path := filepath.Join(folder, e.Name())
+		if isFolder(path, e) {
+			found, err := picturesUnder(path, above)
+			if err != nil {
+				return nil, err
+			}
+			paths = append(paths, found...)
+		} else if imaging.IsPicture(path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
+func isFolder(path string, e fs.DirEntry) bool {
+	if e.Type()&fs.ModeSymlink == 0 {
+		return e.IsDir()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // readAtMost reads a regular file of at most limit bytes.
@@ -264,7 +315,7 @@ func (d *Dataset) findStray() error {
 	labelFolders := map[string]bool{} // apart from pictures
 	for folder := range folders {
 		entries, err := os.ReadDir(folder)
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // its pictures cannot be read, which will be said
 			return err
 		}
 		for _, e := range entries {
