@@ -250,6 +250,16 @@ instances.json, annotation 7: box outside the picture: bbox [1 2 300 4], the pic
 	}
 }
 
+// A problem is one line on a screen, whatever the label file has.
+func TestProblemsAreShort(t *testing.T) {
+	for _, line := range []string{"0 " + strings.Repeat("0.5 ", 1000), strings.Repeat("x", 5000), "0 nan" + strings.Repeat("0", 5000) + " 1 1 1"} {
+		_, problems := parseLabels([]byte(line), 1)
+		if len(problems) != 1 || len(problems[0].Text) > 200 {
+			t.Errorf("%.20q: %d problems, the first of %d bytes", line, len(problems), len(problems[0].Text))
+		}
+	}
+}
+
 // Many tools leave the pictures' sizes out: boxes are pixels all the same.
 func TestLoadCOCOWithoutSizes(t *testing.T) {
 	folder := tree(t, map[string]string{

@@ -248,7 +248,7 @@ func parseLabels(b []byte, classes int) (objects []Object, problems Problems) {
 			kind = Duplicate
 		}
 		if kind != "" {
-			problems = append(problems, Problem{Kind: kind, Line: line, Text: text})
+			problems = append(problems, Problem{Kind: kind, Line: line, Text: short(text)})
 		}
 		if kind == "" || kind == EmptyBox {
 			seen[o] = true
@@ -256,6 +256,16 @@ func parseLabels(b []byte, classes int) (objects []Object, problems Problems) {
 		}
 	}
 	return objects, problems
+}
+
+// short cuts a text that stands in a message: a line of a label file can have
+// millions of numbers.
+func short(text string) string {
+	const most = 120
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
 func parseLabel(fields []string, classes int) (o Object, kind ProblemKind, text string) {
