@@ -141,9 +141,10 @@ func (p Problem) Error() string {
 // Problems of a dataset.
 type Problems []Problem
 
-// Counts returns how many problems there are of each kind, kinds by name.
+// Counts returns how many problems there are of each kind, kinds by name. It is
+// never nil, so that JSON has a list.
 func (p Problems) Counts() []ProblemCount {
-	var counts []ProblemCount
+	counts := []ProblemCount{}
 	for _, problem := range p {
 		i, found := slices.BinarySearchFunc(counts, problem.Kind, func(c ProblemCount, k ProblemKind) int { return cmp.Compare(c.Kind, k) })
 		if !found {

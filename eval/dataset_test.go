@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -320,6 +321,13 @@ func TestNothingToFind(t *testing.T) {
 	}
 	if m.ConfSweep[0].FalsePositives != 1 || len(m.Classes) != 0 {
 		t.Errorf("%+v", m)
+	}
+	text, err := json.Marshal(struct {
+		*Metrics
+		Problems []ProblemCount
+	}{m, d.Problems.Counts()})
+	if err != nil || !strings.Contains(string(text), `"classes":[]`) || !strings.Contains(string(text), `"Problems":[]`) {
+		t.Errorf("lists of nothing: %s %v", text, err)
 	}
 	b, err := Figure(math.NaN()).MarshalJSON()
 	if err != nil || string(b) != "null" {

@@ -138,7 +138,7 @@ type Options struct {
 // Evaluate measures detections[i] as those of d.Pictures[i]. The sizes of the
 // pictures have to be known (Picture.SetSize). classes is how many there are.
 func Evaluate(d *Dataset, detections [][]Detection, classes int, names func(int) string, o Options) *Metrics {
-	m := &Metrics{}
+	m := &Metrics{Classes: []ClassScores{}}
 	coco := evaluateCOCO(d, detections, classes)
 	v5 := evaluateYOLOv5(d, detections, classes)
 	pictures := make([]int, classes) // with an object of each class
