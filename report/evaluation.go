@@ -109,7 +109,7 @@ func (e *Evaluation) scores() pretty.Writer {
 func (e *Evaluation) sweep() pretty.Writer {
 	t := plain(pretty.Row{"at confidence", "P", "R", "F1", "true", "false", "mean score true", "mean score false"})
 	for _, s := range e.ConfSweep {
-		t.AppendRow(pretty.Row{strconv.FormatFloat(float64(s.Conf), 'g', -1, 32), rounded(s.Precision, 3), rounded(s.Recall, 3), rounded(s.F1, 3),
+		t.AppendRow(pretty.Row{confidence(s.Conf), rounded(s.Precision, 3), rounded(s.Recall, 3), rounded(s.F1, 3),
 			s.TruePositives, s.FalsePositives, rounded(s.MeanScoreTrue, 3), rounded(s.MeanScoreFalse, 3)})
 	}
 	b := e.BestF1
@@ -117,26 +117,39 @@ func (e *Evaluation) sweep() pretty.Writer {
 	return t
 }
 
-// every has all figures of every class, with every digit.
+// every has all figures of every class, with every digit; those at fixed
+// confidences in columns of their own.
 func (e *Evaluation) every() pretty.Writer {
 	t := pretty.NewWriter()
-	t.AppendHeader(pretty.Row{"class_id", "class", "pictures", "objects", "map50", "map75", "map50_95", "map_small", "map_medium", "map_large",
+	header := pretty.Row{"class_id", "class", "pictures", "objects", "map50", "map75", "map50_95", "map_small", "map_medium", "map_large",
 		"ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large",
-		"yolov5_precision", "yolov5_recall", "yolov5_map50", "yolov5_map50_95"})
-	line := func(id, class string, s eval.Scores) {
+		"yolov5_precision", "yolov5_recall", "yolov5_map50", "yolov5_map50_95"}
+	for _, s := range e.ConfSweep {
+		at := "_at_" + confidence(s.Conf)
+		header = append(header, "precision"+at, "recall"+at, "f1"+at)
+	}
+	t.AppendHeader(header)
+	line := func(id, class string, s eval.Scores, rates func(eval.AtConf) eval.Rates) {
 		row := pretty.Row{id, class, s.Pictures, s.Objects}
-		for _, f := range []eval.Figure{s.MAP50, s.MAP75, s.MAP5095, s.Small, s.Medium, s.Large, s.AR1, s.AR10, s.AR100, s.ARSmall, s.ARMedium,
-			s.ARLarge, s.YOLOv5.Precision, s.YOLOv5.Recall, s.YOLOv5.MAP50, s.YOLOv5.MAP5095} {
+		figures := []eval.Figure{s.MAP50, s.MAP75, s.MAP5095, s.Small, s.Medium, s.Large, s.AR1, s.AR10, s.AR100, s.ARSmall, s.ARMedium,
+			s.ARLarge, s.YOLOv5.Precision, s.YOLOv5.Recall, s.YOLOv5.MAP50, s.YOLOv5.MAP5095}
+		for _, at := range e.ConfSweep {
+			r := rates(at)
+			figures = append(figures, r.Precision, r.Recall, r.F1)
+		}
+		for _, f := range figures {
 			row = append(row, rounded(f, -1))
 		}
 		t.AppendRow(row)
 	}
-	line("", "all", e.Overall)
-	for _, c := range e.Classes {
-		line(strconv.Itoa(c.ClassID), c.Class, c.Scores)
+	line("", "all", e.Overall, func(at eval.AtConf) eval.Rates { return at.Rates })
+	for i, c := range e.Classes { // AtConf has the same ones
+		line(strconv.Itoa(c.ClassID), c.Class, c.Scores, func(at eval.AtConf) eval.Rates { return at.Classes[i].Rates })
 	}
 	return t
 }
+
+func confidence(f float32) string { return strconv.FormatFloat(float64(f), 'g', -1, 32) }
 
 // times is the line about the stages.
 func (e *Evaluation) times() string {
