@@ -5,22 +5,42 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
 )
 
 // WriteWhole writes a file whole or not at all: beside its place, synced and
-// renamed. The error names the file, not the temporary one.
+// renamed. A link keeps pointing at what is written, and a pipe or a device
+// (/dev/null, /dev/stdout) is written to, not replaced. The error names the
+// file, not the temporary one.
 func WriteWhole(path string, write func(io.Writer) error) error {
-	err := writeBeside(path, write)
+	err := writeInPlace(path, write)
 	if temporary := (*fs.PathError)(nil); errors.As(err, &temporary) {
 		err = temporary.Err // its path is one that nobody asked for
+	} else if renaming := (*os.LinkError)(nil); errors.As(err, &renaming) {
+		err = renaming.Err
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+func writeInPlace(path string, write func(io.Writer) error) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().IsRegular() || info.IsDir() {
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
+		}
+		return writeBeside(path, write)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
 }
 
 func writeBeside(path string, write func(io.Writer) error) error {
