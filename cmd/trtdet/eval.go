@@ -97,11 +97,6 @@ func evalModel(c *cli.Context) error {
 		return err
 	}
 	warnOfProblems(c, data.Problems)
-	if path := c.String("save-json"); path != "" {
-		if err := report.WriteWhole(path, func(w io.Writer) error { return eval.WriteResults(w, data, measured.detections) }); err != nil {
-			return fmt.Errorf("--save-json: %w; name another place", err)
-		}
-	}
 	height, width := detector.InputSize()
 	e := &report.Evaluation{
 		Model: c.Args().First(), Data: c.String("data") + c.String("annotations"), Device: detector.Device(), Height: height, Width: width,
@@ -111,18 +106,19 @@ func evalModel(c *cli.Context) error {
 		Metrics: eval.Evaluate(data, measured.detections, detector.Spec().Head.Classes, detector.ClassName, eval.Options{ConfSweep: sweep}),
 		Times:   measured.times, Problems: data.Problems.Counts(),
 	}
-	if c.Bool("plots") {
-		if err := savePlots(c, e); err != nil {
-			return err
+	// each of them, whatever becomes of the others: the detections may have taken hours
+	err = e.Write(c.String("format"), c.App.Writer)
+	failed := measured.unread > 0
+	for _, unsaved := range []error{saveResults(c, data, measured.detections), savePlots(c, e)} {
+		if unsaved != nil {
+			fmt.Fprintln(c.App.ErrWriter, "trtdet: "+errorText(unsaved))
+			failed = true
 		}
 	}
-	if err := e.Write(c.String("format"), c.App.Writer); err != nil {
-		return err
+	if err == nil && failed {
+		err = errReported
 	}
-	if measured.unread > 0 {
-		return errReported
-	}
-	return nil
+	return err
 }
 
 // checkDataFlags wants one dataset.
@@ -273,7 +269,21 @@ func warnOfProblems(c *cli.Context, problems eval.Problems) {
 	}
 }
 
+func saveResults(c *cli.Context, d *eval.Dataset, detections [][]eval.Detection) error {
+	path := c.String("save-json")
+	if path == "" {
+		return nil
+	}
+	if err := report.WriteWhole(path, func(w io.Writer) error { return eval.WriteResults(w, d, detections) }); err != nil {
+		return fmt.Errorf("--save-json: %w; name another place", err)
+	}
+	return nil
+}
+
 func savePlots(c *cli.Context, e *report.Evaluation) error {
+	if !c.Bool("plots") {
+		return nil
+	}
 	folder, err := e.SavePlots(c.String("project"), c.String("name"), c.Bool("exist-ok"))
 	if err != nil {
 		return err

@@ -240,6 +240,20 @@ func TestEvalProblems(t *testing.T) {
 	}
 }
 
+// A file that cannot be saved does not cost the figures, nor the other files.
+func TestEvalSavesWhatItCan(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "64"}
+	o := call(t, dir, "", append(args, "--save-json", "absent/x.json", "--plots", "--project", "file")...)
+	if o.status != 1 || !strings.Contains(o.stdout, "best F1") || !strings.Contains(o.stderr, "--save-json: absent/x.json: no such file") ||
+		!strings.Contains(o.stderr, "--project names another place") {
+		t.Errorf("exit status %d\n%s\n%s", o.status, o.stdout, o.stderr)
+	}
+}
+
 func TestEvalFails(t *testing.T) {
 	dir := t.TempDir()
 	model := filepath.Join(top, emoji, "decoupled-base.onnx")
