@@ -1,14 +1,18 @@
 package eval
 
 import (
+	"bufio"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 )
 
 // instances is what is read of COCO's instances.json.
@@ -19,24 +23,104 @@ type instances struct {
 }
 
 type cocoImage struct {
-	ID       *int64 `json:"id"`
-	FileName string `json:"file_name"`
-	Width    int    `json:"width"`
-	Height   int    `json:"height"`
+	ID       *cocoID `json:"id"`
+	FileName string  `json:"file_name"`
+	Width    float64 `json:"width"`
+	Height   float64 `json:"height"`
 }
 
 type cocoAnnotation struct {
-	ID         int64     `json:"id"`
-	ImageID    int64     `json:"image_id"`
-	CategoryID int       `json:"category_id"`
+	ID         cocoID    `json:"id"`
+	ImageID    cocoID    `json:"image_id"`
+	CategoryID cocoInt   `json:"category_id"`
 	BBox       []float64 `json:"bbox"` // x, y, width, height
 	Area       *float64  `json:"area"`
-	IsCrowd    int       `json:"iscrowd"`
+	IsCrowd    cocoInt   `json:"iscrowd"`
+
+	odd string // what is wrong with its JSON
+}
+
+// UnmarshalJSON keeps what is wrong with one annotation to it.
+func (a *cocoAnnotation) UnmarshalJSON(b []byte) error {
+	type plain cocoAnnotation
+	if err := json.Unmarshal(b, (*plain)(a)); err != nil {
+		a.odd = oddJSON(err)
+	}
+	return nil
 }
 
 type cocoCategory struct {
-	ID   int    `json:"id"`
-	Name string `json:"name"`
+	ID   cocoInt `json:"id"`
+	Name string  `json:"name"`
+}
+
+// cocoID is an id, a number or a text.
+type cocoID struct {
+	number cocoInt
+	text   string
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (id *cocoID) UnmarshalJSON(b []byte) error {
+	*id = cocoID{}
+	if b[0] == '"' {
+		return json.Unmarshal(b, &id.text)
+	}
+	return json.Unmarshal(b, &id.number)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (id cocoID) MarshalJSON() ([]byte, error) { return json.Marshal(id.value()) }
+
+func (id cocoID) value() any {
+	if id.text != "" {
+		return id.text
+	}
+	return int64(id.number)
+}
+
+func (id cocoID) String() string { return fmt.Sprint(id.value()) }
+
+func compareIDs(a, b cocoID) int {
+	return cmp.Or(cmp.Compare(a.text, b.text), cmp.Compare(a.number, b.number))
+}
+
+// cocoInt is a whole number, which some tools write as 1.0 or true.
+type cocoInt int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *cocoInt) UnmarshalJSON(b []byte) error {
+	v, err := strconv.ParseFloat(string(b), 64)
+	switch {
+	case string(b) == "true":
+		*n = 1
+	case string(b) == "false":
+		*n = 0
+	case err == nil && v == math.Trunc(v) && math.Abs(v) < 1<<53:
+		*n = cocoInt(v)
+	default:
+		return json.Unmarshal(b, (*int64)(n))
+	}
+	return nil
+}
+
+// oddJSON words an error of the JSON decoder for whoever has the file.
+func oddJSON(err error) string {
+	var of *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		return "it is empty"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early; get the file again"
+	case errors.As(err, &of) && of.Field == "":
+		return fmt.Sprintf("it is JSON's %s; COCO's instances.json is an object with images, annotations and categories", of.Value)
+	case errors.As(err, &of):
+		return fmt.Sprintf("%s is JSON's %s", of.Field, of.Value)
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("it is not JSON at byte %d (%s); NaN and Infinity, which Python writes, are none", syntax.Offset, syntax)
+	}
+	return err.Error()
 }
 
 // LoadCOCO reads COCO annotations of the pictures in a folder. names are the
@@ -71,7 +155,7 @@ func LoadCOCO(folder, annotations string, names []string) (*Dataset, error) {
 	for _, a := range file.Annotations {
 		p, kind, text := d.takeAnnotation(a, places, classes)
 		if kind != "" {
-			d.Problems = append(d.Problems, Problem{Kind: kind, File: fmt.Sprintf("%s, annotation %d", annotations, a.ID), Text: text})
+			d.Problems = append(d.Problems, Problem{Kind: kind, File: fmt.Sprintf("%s, annotation %v", annotations, a.ID), Text: text})
 		}
 		if p != nil {
 			p.Objects = append(p.Objects, newObject(a, classes))
@@ -82,9 +166,9 @@ func LoadCOCO(folder, annotations string, names []string) (*Dataset, error) {
 
 // takeCategories sets the classes and returns the class of each category id,
 // noClass for those that the model has none for.
-func (d *Dataset) takeCategories(categories []cocoCategory, names []string, file string) (map[int]int, error) {
+func (d *Dataset) takeCategories(categories []cocoCategory, names []string, file string) (map[cocoInt]int, error) {
 	slices.SortStableFunc(categories, func(a, b cocoCategory) int { return cmp.Compare(a.ID, b.ID) })
-	classes, ids := map[int]int{}, map[string]int{}
+	classes, ids := map[cocoInt]int{}, map[string]cocoInt{}
 	for i, c := range categories {
 		if _, twice := classes[c.ID]; twice {
 			return nil, fmt.Errorf("%w: two categories have the id %d", ErrDataset, c.ID)
@@ -94,7 +178,7 @@ func (d *Dataset) takeCategories(categories []cocoCategory, names []string, file
 	d.Categories = map[int]int{}
 	if !namesDecide(categories, ids, names) {
 		for i, c := range categories {
-			d.Names, d.Categories[i] = append(d.Names, c.Name), c.ID
+			d.Names, d.Categories[i] = append(d.Names, c.Name), int(c.ID)
 			if i < len(names) && c.Name != "" && names[i] != c.Name {
 				d.Problems = append(d.Problems, Problem{Kind: OtherName, File: file,
 					Text: fmt.Sprintf("category %d, %q, is taken for the model's class %d, %q", c.ID, c.Name, i, names[i])})
@@ -109,7 +193,7 @@ func (d *Dataset) takeCategories(categories []cocoCategory, names []string, file
 		}
 		class := slices.Index(names, c.Name) // noClass where it is none
 		if classes[c.ID] = class; class != noClass {
-			d.Categories[class] = c.ID
+			d.Categories[class] = int(c.ID)
 		}
 	}
 	return classes, nil
@@ -119,7 +203,7 @@ const noClass = -1 // slices.Index's
 
 // namesDecide reports whether the names of the model and the file are the same,
 // or one's all among the other's. ids are the categories' by name.
-func namesDecide(categories []cocoCategory, ids map[string]int, names []string) bool {
+func namesDecide(categories []cocoCategory, ids map[string]cocoInt, names []string) bool {
 	unknown := 0 // to the model
 	for _, c := range categories {
 		if !slices.Contains(names, c.Name) {
@@ -136,21 +220,22 @@ func namesDecide(categories []cocoCategory, ids map[string]int, names []string) 
 }
 
 // takeImages sets the pictures and returns where each image id is among them.
-func (d *Dataset) takeImages(images []cocoImage, folder string) (map[int64]int, error) {
+func (d *Dataset) takeImages(images []cocoImage, folder string) (map[cocoID]int, error) {
 	for i, image := range images {
 		if image.ID == nil || image.FileName == "" {
 			return nil, fmt.Errorf("%w: image %d has no id or no file_name", ErrDataset, i)
 		}
 	}
-	slices.SortStableFunc(images, func(a, b cocoImage) int { return cmp.Compare(*a.ID, *b.ID) })
-	places := make(map[int64]int, len(images))
+	slices.SortStableFunc(images, func(a, b cocoImage) int { return compareIDs(*a.ID, *b.ID) })
+	places := make(map[cocoID]int, len(images))
 	for i, image := range images {
 		if _, twice := places[*image.ID]; twice {
-			return nil, fmt.Errorf("%w: two images have the id %d", ErrDataset, *image.ID)
+			return nil, fmt.Errorf("%w: two images have the id %v", ErrDataset, image.ID)
 		}
 		places[*image.ID] = i
 		d.Pictures = append(d.Pictures, Picture{
-			Path: filepath.Join(folder, filepath.FromSlash(image.FileName)), ID: *image.ID, Width: image.Width, Height: image.Height,
+			Path: filepath.Join(folder, filepath.FromSlash(image.FileName)), ID: image.ID.value(),
+			Width: int(image.Width), Height: int(image.Height),
 		})
 	}
 	return places, nil
@@ -158,15 +243,18 @@ func (d *Dataset) takeImages(images []cocoImage, folder string) (map[int64]int, 
 
 // takeAnnotation finds an annotation's picture, nil where it has to be left
 // out, and what is wrong with it.
-func (d *Dataset) takeAnnotation(a cocoAnnotation, places map[int64]int, classes map[int]int) (*Picture, ProblemKind, string) {
+func (d *Dataset) takeAnnotation(a cocoAnnotation, places map[cocoID]int, classes map[cocoInt]int) (*Picture, ProblemKind, string) {
+	if a.odd != "" {
+		return nil, BadLine, a.odd
+	}
 	place, known := places[a.ImageID]
 	if !known {
-		return nil, NoPicture, fmt.Sprintf("there is no image %d", a.ImageID)
+		return nil, NoPicture, fmt.Sprintf("there is no image %v", a.ImageID)
 	}
 	if class, known := classes[a.CategoryID]; !known {
-		return nil, ClassRange, fmt.Sprintf("there is no category %d", a.CategoryID)
+		return nil, ClassRange, fmt.Sprintf("there is no category %v", a.CategoryID)
 	} else if class == noClass {
-		return nil, ClassRange, fmt.Sprintf("the model has no class of the name of category %d", a.CategoryID)
+		return nil, ClassRange, fmt.Sprintf("the model has no class of the name of category %v", a.CategoryID)
 	}
 	if len(a.BBox) != 4 {
 		return nil, BadLine, fmt.Sprintf("bbox has %d numbers, want x, y, width, height", len(a.BBox))
@@ -183,7 +271,7 @@ func (d *Dataset) takeAnnotation(a cocoAnnotation, places map[int64]int, classes
 	return p, "", ""
 }
 
-func newObject(a cocoAnnotation, classes map[int]int) Object {
+func newObject(a cocoAnnotation, classes map[cocoInt]int) Object {
 	o := Object{Class: classes[a.CategoryID], Box: [4]float64(a.BBox), Crowd: a.IsCrowd != 0}
 	if o.Area = o.Box[2] * o.Box[3]; a.Area != nil {
 		o.Area = *a.Area
@@ -197,11 +285,20 @@ func readJSON(path string, v any) error {
 		return err
 	}
 	defer f.Close()
-	if err := json.NewDecoder(f).Decode(v); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("it is empty")
-		}
-		return fmt.Errorf("%s: %w: %w", path, ErrDataset, err)
+	text := bufio.NewReader(f)
+	if mark, _ := text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+		text.Discard(len(mark)) //nolint:errcheck // they have been read
+	}
+	decoder := json.NewDecoder(text)
+	err = decoder.Decode(v)
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", path, ErrDataset, oddJSON(err))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: %w: something follows the JSON; get the file again", path, ErrDataset)
 	}
 	return nil
 }

@@ -110,11 +110,11 @@ labels/val/stray.txt: label without picture`
 // Datasets as others lay them out: YOLOv5 reads each of them.
 func TestLoadYOLOLayouts(t *testing.T) {
 	folder := tree(t, map[string]string{
-		"real/images/a.jpg": "", "real/labels/a.txt": "0 0.5 0.5 0.1 0.1\n",
+		"real/images/a.jpg": "", "real/labels/a.txt": "\ufeff0 0.5 0.5 0.1 0.1\n",
 		"valid/images/b.jpg": "", "valid/labels/b.txt": "0 0.5 0.5 0.1 0.1\n",
 		"roboflow.yaml": "val: ../valid/images\n",
 		"linked.yaml":   "val: linked/images\n", "inside.yaml": "val: inside/images\n",
-		"list.yaml": "val: lists/list.txt\n", "lists/list.txt": "real/images/a.jpg\r\n",
+		"list.yaml": "val: lists/list.txt\n", "lists/list.txt": "\ufeffreal/images/a.jpg\r\n",
 		"absent.yaml": "val: absent.txt\n", "absent.txt": "./real/images/a.jpg\n./gone/images/c.jpg\n",
 	})
 	for _, d := range []string{"linked", "inside/images", "inside/labels"} {
@@ -261,6 +261,33 @@ func TestProblemsAreShort(t *testing.T) {
 	}
 }
 
+// What tools other than COCO's own write for the same things.
+func TestLoadCOCOOfOtherTools(t *testing.T) {
+	folder := tree(t, map[string]string{
+		"i.json": "\ufeff" + `{"images":[{"id":"b","file_name":"b.jpg"},{"id":"a","file_name":"a.jpg","width":30.0,"height":40.0}],
+			"categories":[{"id":3.0,"name":"cat"}],
+			"annotations":[{"id":"x","image_id":"a","category_id":3.0,"bbox":[1,2,3,4],"iscrowd":false,"more":{}},
+				{"id":2,"image_id":"b","category_id":3,"bbox":[1,2,3,4],"iscrowd":true},
+				{"id":3,"image_id":"a","category_id":3,"bbox":["1",2,3,4]},
+				{"id":4,"image_id":"a","category_id":3,"bbox":null},
+				{"id":5,"image_id":"a","category_id":3,"bbox":[1,2,3,4],"iscrowd":"no"}]}`,
+	})
+	d, err := LoadCOCO(folder, filepath.Join(folder, "i.json"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("[{%[1]s/a.jpg a 30 40 [{0 [1 2 3 4] 12 false}] false} {%[1]s/b.jpg b 0 0 [{0 [1 2 3 4] 12 true}] false}]", folder)
+	if got := fmt.Sprint(d.Pictures); got != want {
+		t.Errorf("pictures are\n%s\nwant\n%s", got, want)
+	}
+	wantProblems := `i.json, annotation 3: bad line: bbox is JSON's string
+i.json, annotation 4: bad line: bbox has 0 numbers, want x, y, width, height
+i.json, annotation 5: bad line: iscrowd is JSON's string`
+	if got := problemsOf(d, folder); got != wantProblems {
+		t.Errorf("problems are\n%s\nwant\n%s", got, wantProblems)
+	}
+}
+
 // Many tools leave the pictures' sizes out: boxes are pixels all the same.
 func TestLoadCOCOWithoutSizes(t *testing.T) {
 	folder := tree(t, map[string]string{
@@ -281,14 +308,18 @@ func TestLoadCOCOFails(t *testing.T) {
 	const cats = `"categories":[{"id":1,"name":"a"}]`
 	for text, word := range map[string]string{
 		"":                                      "it is empty",
-		"[]":                                    "cannot unmarshal",
+		"[]":                                    "it is JSON's array; COCO's instances.json is an object",
+		`{"images":[`:                           "it ends too early",
 		"{}":                                    "lists 0 images",
 		`{"images":[{"id":1,"file_name":"a"}]}`: "0 categories",
 		`{"images":[{"file_name":"a"}],` + cats + `}`:                                                                    "image 0 has no id",
 		`{"images":[{"id":1},{"id":1}],` + cats + `}`:                                                                    "no file_name",
 		`{"images":[{"id":1,"file_name":"a"},{"id":1,"file_name":"b"}],` + cats + `}`:                                    "two images have the id 1",
 		`{"images":[{"id":1,"file_name":"a"}],"categories":[{"id":1,"name":"a"},{"id":1,"name":"b"}]}`:                   "two categories have the id 1",
-		`{"images":[{"id":1,"file_name":"a"}],"annotations":[{"image_id":1,"category_id":1,"bbox":[NaN]}],` + cats + `}`: "invalid character",
+		`{"images":[{"id":1,"file_name":"a"}],"annotations":[{"image_id":1,"category_id":1,"bbox":[NaN]}],` + cats + `}`: "it is not JSON at byte 91",
+		`{"images":[{"id":1,"file_name":"a"}],` + cats + `}{}`:                                                           "something follows",
+		`{"images":[{"id":1.5,"file_name":"a"}],` + cats + `}`:                                                           "images.id is JSON's number 1.5",
+		`{"images":[{"id":1,"file_name":"a","width":"1"}],` + cats + `}`:                                                 "images.width is JSON's string",
 	} {
 		folder := tree(t, map[string]string{"i.json": text})
 		if _, err := LoadCOCO(folder, filepath.Join(folder, "i.json"), nil); !errors.Is(err, ErrDataset) || !strings.Contains(err.Error(), word) {

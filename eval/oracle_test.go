@@ -81,20 +81,20 @@ func annotations(t testing.TB, path string, d *Dataset) {
 	t.Helper()
 	file := instances{Annotations: []cocoAnnotation{}}
 	for i, p := range d.Pictures {
-		id := p.ID.(int64)
-		file.Images = append(file.Images, cocoImage{ID: &id, FileName: p.Path, Width: p.Width, Height: p.Height})
+		id := cocoID{number: cocoInt(p.ID.(int64))}
+		file.Images = append(file.Images, cocoImage{ID: &id, FileName: p.Path, Width: float64(p.Width), Height: float64(p.Height)})
 		for k := range p.Objects {
 			o := &p.Objects[k]
-			crowd := 0
+			crowd := cocoInt(0)
 			if o.Crowd {
 				crowd = 1
 			}
-			file.Annotations = append(file.Annotations, cocoAnnotation{ID: int64(1 + 1000*i + k), ImageID: id,
-				CategoryID: d.Categories[o.Class], BBox: o.Box[:], Area: &o.Area, IsCrowd: crowd})
+			file.Annotations = append(file.Annotations, cocoAnnotation{ID: cocoID{number: cocoInt(1 + 1000*i + k)}, ImageID: id,
+				CategoryID: cocoInt(d.Categories[o.Class]), BBox: o.Box[:], Area: &o.Area, IsCrowd: crowd})
 		}
 	}
 	for c, name := range d.Names {
-		file.Categories = append(file.Categories, cocoCategory{ID: d.Categories[c], Name: name})
+		file.Categories = append(file.Categories, cocoCategory{ID: cocoInt(d.Categories[c]), Name: name})
 	}
 	b, err := json.Marshal(file)
 	if err != nil {

@@ -188,8 +188,11 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return b, nil
+	return bytes.TrimPrefix(b, []byte(byteOrderMark)), nil
 }
+
+// byteOrderMark begins what some editors on Windows save.
+const byteOrderMark = "\xef\xbb\xbf"
 
 // labelPath is where the labels of a picture lie: YOLOv5 changes the last
 // folder called images into labels.
