@@ -94,6 +94,13 @@ func TestYAMLLimits(t *testing.T) {
 	}
 }
 
+func TestYAMLByteOrderMark(t *testing.T) {
+	top, err := parseYAML([]byte("\ufeffval: images\r\nnc: 2\r\n"))
+	if err != nil || top["val"] != "images" {
+		t.Errorf("%v, %v", top, err)
+	}
+}
+
 // manifest is a sound one.
 func manifest() *Manifest {
 	return &Manifest{

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,7 @@ func parseYAML(b []byte) (map[string]any, error) {
 	if len(b) > maxYAMLBytes {
 		return nil, fmt.Errorf("%w: it is larger than %d bytes", ErrHint, maxYAMLBytes)
 	}
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) // the byte order mark that some editors on Windows save
 	if err := checkNesting(b); err != nil {
 		return nil, err
 	}
