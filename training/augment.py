@@ -20,10 +20,12 @@ Augment = Callable[[Pictures, list[int], torch.Generator], tuple[Tensor, Tensor]
 class Mosaic:
     """YOLOv5's augmentation with the values of its hyp.scratch-low: four pictures in one, scaled, moved, recoloured.
 
-    scale and translate vary by that share of one and of the side; hue,
-    saturation and value are multiplied by 1 plus or minus theirs.
+    mosaic and mirror are how often that is done; scale and translate vary by
+    that share of one and of the side; hue, saturation and value are multiplied
+    by 1 plus or minus theirs.
     """
 
+    mosaic: float = 1.0
     scale: float = 0.5
     translate: float = 0.1
     mirror: float = 0.5
@@ -37,12 +39,16 @@ class Mosaic:
         objects = []
         scales = 1 + self.scale * _either_way(len(indices), random)
         centres = (0.5 + self.translate * _either_way((len(indices), 2), random)) * size
+        joined = torch.rand(len(indices), generator=random) < self.mosaic
         for i, index in enumerate(indices):
             others = torch.randint(len(pictures), (3,), generator=random).tolist()
             order = torch.randperm(4, generator=random).tolist()
+            left, top = torch.randint(size // 2, 3 * size // 2, (2,), generator=random).tolist()
+            places = [(left - size, top - size), (left, top - size), (left - size, top), (left, top)]
             tiles = [[index, *others][k] for k in order]
-            cross = torch.randint(size // 2, 3 * size // 2, (2,), generator=random).tolist()
-            boxes = _compose(canvases[i], pictures, tiles, *cross)
+            if not joined[i]:
+                places, tiles = [(size // 2, size // 2)], [index]
+            boxes = _lay(canvases[i], pictures, tiles, places)
             boxes = move(boxes, float(scales[i]), centres[i], size)
             objects.append(functional.pad(boxes, (1, 0), value=float(i)))
         inputs = warp(canvases, scales, centres, size)
@@ -77,14 +83,12 @@ def _either_way(shape: int | tuple[int, ...], random: torch.Generator) -> Tensor
     return torch.rand(shape, generator=random) * 2 - 1
 
 
-def _compose(canvas: Tensor, pictures: Pictures, tiles: list[int], x: int, y: int) -> Tensor:
-    """Lays four pictures around x, y of a canvas (3, 2S, 2S); returns their objects (n, 5: class and corners)."""
+def _lay(canvas: Tensor, pictures: Pictures, tiles: list[int], places: list[tuple[int, int]]) -> Tensor:
+    """Lays pictures at places (left, top) of a canvas (3, 2S, 2S); returns their objects (n, 5: class and corners)."""
     size = pictures.inputs.shape[-1]
     canvas.fill_(PAD)
     objects = []
-    for corner, tile in enumerate(tiles):
-        left = x if corner % 2 else x - size
-        top = y if corner // 2 else y - size
+    for tile, (left, top) in zip(tiles, places, strict=True):
         x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + size, 2 * size), min(top + size, 2 * size)
         canvas[:, y1:y2, x1:x2] = pictures.inputs[tile][:, y1 - top : y2 - top, x1 - left : x2 - left]
         boxes = pictures.objects[tile].clone()

@@ -68,6 +68,14 @@ class MosaicTest(unittest.TestCase):
         torch.testing.assert_close(a, b.flip(3))
         torch.testing.assert_close(with_mirror[:, 2], 1 - without[:, 2])
 
+    def test_one_picture_alone(self) -> None:
+        pictures = squares(3)
+        alone = Mosaic(mosaic=0, scale=0, translate=0, mirror=0, hue=0, saturation=0, value=0)
+        inputs, objects = alone(pictures, [2, 0], torch.Generator().manual_seed(0))
+        wanted, boxes = pictures.batch([2, 0])
+        torch.testing.assert_close(inputs, wanted, rtol=0, atol=1e-4)
+        torch.testing.assert_close(objects, boxes)
+
     def test_same_dice_same_batch(self) -> None:
         pictures = squares(5)
         first = Mosaic()(pictures, [1, 4], torch.Generator().manual_seed(9))
