@@ -8,19 +8,22 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from training.augment import Light
 from training.dataset import Fit, Pictures
 from training.evaluate import detect, evaluate, match, mean_average_precision
 from training.export import to_onnx
 from training.loss import Gains
-from training.tests.toys import ANCHORS, CONFIG, toy
+from training.tests.toys import ANCHORS, CONFIG, compose_toy, toy
 from training.train import Schedule, Trainer, load_network
 from training.yolov5 import STRIDES, Config, YOLOv5
 
@@ -107,12 +110,43 @@ class Train(unittest.TestCase):
                 torch.testing.assert_close(network.state_dict(), loaded.state_dict(), rtol=0, atol=0)
             self.assertEqual(evaluate(loaded, pictures, 0.5).objects, sum(len(o) for o in pictures.objects))
 
+    def test_command_line(self) -> None:
+        command = [sys.executable, "-m", "training.train", "--names", "disc,bar", "--size", "pico", "--head", "yolox"]
+        command += ["--imgsz", "64", "--epochs", "1", "--batch", "4", "--hidden", "16"]
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            compose_toy(folder / "toy", 4, 64)
+            command += ["--data", str(folder / "toy"), "--val", str(folder / "toy"), "--out", str(folder / "run")]
+            ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=120)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.assertRegex(ran.stdout, r"^mAP50 [\d.]+; at 0.5: precision [\d.]+, recall [\d.]+$")
+            with Image.open(folder / "run" / "metrics.png") as plot:
+                self.assertGreater(min(plot.size), 400)
+            written = {path.name for path in (folder / "run").iterdir()}
+            self.assertEqual(written, {"last.pt", "metrics.csv", "metrics.png"})
+            (folder / "toy" / "labels" / "train_00000.txt").write_text("0 0.5 0.5 2 0.1\n")
+            ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=120)
+            self.assertEqual(ran.returncode, 1)
+            self.assertRegex(ran.stderr, r"\Atraining\.train: .*train_00000\.txt, line 1: want a class and four shares")
+
     def test_rate_rises_then_falls(self) -> None:
         schedule = Schedule(lr=1.0, warm_up=10, last_lr=0.1)
         self.assertAlmostEqual(schedule.rate(0, 0), 0.1)
         self.assertAlmostEqual(schedule.rate(0, 10), 1.0)
         self.assertAlmostEqual(schedule.rate(0.5, 99), 0.55)
         self.assertAlmostEqual(schedule.rate(1.5, 99), 0.1)
+        # a rate that starts high comes down instead, and momentum comes up
+        self.assertAlmostEqual(schedule.rate(0, 0, first=11.0), 10.0)
+        self.assertAlmostEqual(schedule.rate(0, 10, first=11.0), 1.0)
+        trainer = Trainer(
+            CONFIG, replace(schedule, momentum=0.9, warm_up_momentum=0.8, warm_up_bias_lr=11.0), Gains(), Path()
+        )
+        for step, rates, momentum in ((0, {0.1, 10.0}, 0.81), (10, {1.0}, 0.9)):
+            trainer.schedule.steer(trainer.optimizer, 0, step)
+            self.assertEqual({round(group["lr"], 6) for group in trainer.optimizer.param_groups}, rates)
+            self.assertEqual({round(group["betas"][0], 6) for group in trainer.optimizer.param_groups}, {momentum})
+        count = sum(len(group["params"]) for group in trainer.optimizer.param_groups)
+        self.assertEqual(count, len(list(trainer.network.parameters())), "a weight is trained twice or never")
 
     def test_clock_ends_it(self) -> None:
         pictures = Pictures(["a"], torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [torch.zeros(0, 5)], [Fit(1, 0, 0)])

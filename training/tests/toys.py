@@ -20,9 +20,14 @@ ANCHORS = (
 CONFIG = Config(classes=2, size="demo", head="decoupled-base", hidden=16, anchors=ANCHORS)
 
 
+def compose_toy(folder: Path, count: int, size: int) -> None:
+    """Composes pictures of discs and bars on grey."""
+    recipe = Recipe(size, size, objects=(1, 2), longest_side=(24, 60), background_only=0, upright=1)
+    write_split(folder, "train", count, Composer(drawn(), [Image.new("RGB", (200, 200), "gray")], recipe))
+
+
 def toy(count: int = 6, size: int = 96) -> Pictures:
     """Returns composed pictures of discs and bars on grey."""
-    recipe = Recipe(size, size, objects=(1, 2), longest_side=(24, 60), background_only=0, upright=1)
     with tempfile.TemporaryDirectory() as folder:
-        write_split(Path(folder), "train", count, Composer(drawn(), [Image.new("RGB", (200, 200), "gray")], recipe))
+        compose_toy(Path(folder), count, size)
         return read_pictures(Path(folder), size)
