@@ -100,7 +100,6 @@ class Compose(unittest.TestCase):
         made = composer(Recipe(width=64, height=64, background_only=1.0))
         self.assertEqual(made.compose("empty")[1], [])
 
-
     def test_shares_and_crowds(self) -> None:
         recipe = Recipe(width=160, height=160, objects=(1, 3), longest_side=(40, 90), background_only=0)
         rare = dataclasses.replace(recipe, shares=(0.9, 0.1), crowded=0.5, crowd=(12, 20), crowd_side=(8.0, 16.0))
