@@ -35,7 +35,8 @@ class Mosaic:
 
     def __call__(self, pictures: Pictures, indices: list[int], random: torch.Generator) -> tuple[Tensor, Tensor]:
         size = pictures.inputs.shape[-1]
-        canvases = torch.empty(len(indices), 3, 2 * size, 2 * size, dtype=torch.uint8)
+        inputs = torch.empty(len(indices), 3, size, size)
+        canvas = torch.empty(3, 2 * size, 2 * size)  # one for all: memory that is at hand already
         objects = []
         scales = 1 + self.scale * _either_way(len(indices), random)
         centres = (0.5 + self.translate * _either_way((len(indices), 2), random)) * size
@@ -48,10 +49,10 @@ class Mosaic:
             tiles = [[index, *others][k] for k in order]
             if not joined[i]:
                 places, tiles = [(size // 2, size // 2)], [index]
-            boxes = _lay(canvases[i], pictures, tiles, places)
+            boxes = _lay(canvas, pictures, tiles, places)
+            inputs[i] = warp(canvas, float(scales[i]), centres[i], size)
             boxes = move(boxes, float(scales[i]), centres[i], size)
             objects.append(functional.pad(boxes, (1, 0), value=float(i)))
-        inputs = warp(canvases, scales, centres, size)
         found = torch.cat(objects)
         found[:, 2:] = torch.cat(((found[:, 2:4] + found[:, 4:6]) / 2, found[:, 4:6] - found[:, 2:4]), 1) / size
         gains = 1 + _either_way((len(indices), 3), random) * torch.tensor((self.hue, self.saturation, self.value))
@@ -84,7 +85,10 @@ def _either_way(shape: int | tuple[int, ...], random: torch.Generator) -> Tensor
 
 
 def _lay(canvas: Tensor, pictures: Pictures, tiles: list[int], places: list[tuple[int, int]]) -> Tensor:
-    """Lays pictures at places (left, top) of a canvas (3, 2S, 2S); returns their objects (n, 5: class and corners)."""
+    """Lays pictures at places (left, top) of a grey canvas (3, 2S, 2S) of levels from 0 to 255.
+
+    Returns their objects (n, 5: class and corners).
+    """
     size = pictures.inputs.shape[-1]
     canvas.fill_(PAD)
     objects = []
@@ -98,20 +102,20 @@ def _lay(canvas: Tensor, pictures: Pictures, tiles: list[int], places: list[tupl
     return torch.cat(objects)
 
 
-def warp(canvases: Tensor, scales: Tensor, centres: Tensor, size: int) -> Tensor:
-    """Returns canvases (B, 3, H, W) uint8 as pictures (B, 3, S, S) in 0..1, scaled about their middle.
+def warp(canvas: Tensor, scale: float, centre: Tensor, size: int) -> Tensor:
+    """Returns a canvas (3, H, W) of levels as a picture (3, S, S) in 0..1, scaled about its middle.
 
-    The middle comes to centres (B, 2). Linear between pixels, grey outside, as
+    The middle comes to centre (2). Linear between pixels, grey outside, as
     OpenCV's warpAffine has it.
     """
-    grids = []
-    for axis, side in enumerate((canvases.shape[3], canvases.shape[2])):
-        at = (torch.arange(size) - centres[:, axis : axis + 1]) / scales.view(-1, 1) + side / 2
-        grids.append(at * 2 / (side - 1) - 1)
-    x, y = grids
-    grid = torch.stack((x[:, None, :].expand(-1, size, -1), y[:, :, None].expand(-1, -1, size)), -1)
+    _, height, width = canvas.shape
+    x, y = (
+        ((torch.arange(size) - c) / scale + side / 2) * 2 / (side - 1) - 1
+        for c, side in zip(centre.tolist(), (width, height), strict=True)
+    )
+    grid = torch.stack((x.expand(size, size), y[:, None].expand(size, size)), -1)
     # the padding of grid_sample is zero, so grey is made zero
-    return (functional.grid_sample(canvases.float() - PAD, grid, align_corners=True) + PAD) / 255
+    return (functional.grid_sample(canvas[None] - PAD, grid[None], align_corners=True)[0] + PAD) / 255
 
 
 def move(objects: Tensor, scale: float, centre: Tensor, size: int) -> Tensor:

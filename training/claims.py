@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
+from pathlib import Path
 from statistics import mean, stdev
 
+from training import plots
 from training.photographs import CREDIT, Photograph
 
 Run = dict  # what training.compare.evaluate returns
@@ -73,7 +75,7 @@ def claims(rare: Sequence[str]) -> list[Claim]:
     few, many = of_classes("map50_95", rare), of_classes("map50_95", rare, among=False)
     true, false = at(0.25, "mean_score_true"), at(0.25, "mean_score_false")
     return [
-        Claim("with base convolution mAP is higher, by 3 points", base, plain, (("mAP50-95", gain(m)),)),
+        Claim("with base convolution mAP is higher (it says 3 points)", base, plain, (("mAP50-95", gain(m)),)),
         Claim(
             "its recall at conf 0.25 is higher, its precision lower",
             base,
@@ -187,8 +189,11 @@ PAGE = """# The article's heads, compared
 Six heads on one network ({plan} pixels), trained alike and measured alike: same pictures, same order of them, same
 schedule, {seeds} seeds each. `/usr/bin/python3 -m training.compare` makes all of it again, this page too
 (docs/training.md says how). Figures are `trtdet eval`'s on {pictures} test pictures with {objects} objects, mean ±
-standard deviation over the seeds; mAP as pycocotools has it. The curves of the runs are in `{picture}`, each run's
-metrics in `models/heads/metrics`.
+standard deviation over the seeds; mAP as pycocotools has it.
+
+![scores of every seed, and precision over recall]({pictured})
+
+Curves of the runs are in [{curves}]({curves}), each run's metrics in `models/heads/metrics`.
 
 `decoupled-base-256` is the head as the article lists it, its 256 channels scaled from yolov5s to this network's width;
 `decoupled-base` has c = x, what the article trained; both are `fused`, as its code reads the channels.
@@ -217,8 +222,28 @@ own, which nobody else has. On a machine with a GPU the same command trains yolo
 """
 
 
-def page(results: dict, picture: str) -> str:
-    """Returns the page about what training.compare has measured; picture is the file of the runs' curves."""
+def draw(results: dict, target: Path) -> None:
+    """Draws what training.compare has measured: mAP of every seed, and precision over recall."""
+    rare = results["rare"]
+    figures = {
+        "mAP50-95": overall("map50_95"),
+        "of rare classes": of_classes("map50_95", rare),
+        "of the others": of_classes("map50_95", rare, among=False),
+    }
+    runs = {name: head["runs"] for name, head in results["heads"].items()}
+    scores = {
+        title: {name: [measure(run) for run in of] for name, of in runs.items()} for title, measure in figures.items()
+    }
+    confs = [point["conf"] for point in next(iter(runs.values()))[0]["conf_sweep"]]
+    rates = {
+        name: [(*(mean(at(conf, what)(run) for run in of) for what in ("recall", "precision")), conf) for conf in confs]
+        for name, of in runs.items()
+    }
+    plots.compare(scores, rates, target)
+
+
+def page(results: dict, pictured: str, curves: str) -> str:
+    """Returns the page about what training.compare has measured, with the names of its two pictures."""
     first = results["heads"]["coupled"]["runs"]
     objects = first[0]["overall"]["objects"]
     shares = {c["class"]: c["objects"] / objects for c in first[0]["classes"]}
@@ -229,7 +254,8 @@ def page(results: dict, picture: str) -> str:
         objects=objects,
         few=mean(share for name, share in shares.items() if name in results["rare"]),
         many=mean(share for name, share in shares.items() if name not in results["rare"]),
-        picture=picture,
+        pictured=pictured,
+        curves=curves,
         rare=" and ".join([", ".join(results["rare"][:-1]), results["rare"][-1]]),
         tables="\n".join(_tables(results)),
         outcome="\n".join(_outcome(results)),

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing.connection
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -32,7 +35,7 @@ from training.loss import Gains
 from training.photographs import SPLITS, TEST
 from training.sprites import CLASSES
 from training.train import Schedule, Trainer, load_network
-from training.yolov5 import COCO_ANCHORS, Config, YOLOv5
+from training.yolov5 import COCO_ANCHORS, Config
 
 TOP = Path(__file__).resolve().parent.parent
 WORK = TOP / "build" / "out" / "training"
@@ -43,6 +46,7 @@ RARE = ("bicycle", "sailboat", "teddy bear")
 RARE_SHARE = 0.015  # of all objects, of each of them
 CONFS = (0.25, 0.4, 0.5)  # the thresholds of the article
 SLICE = 64  # test pictures that are committed
+STOPPED = 130  # exit status after Ctrl+C
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,11 @@ def recipe(side: int) -> Recipe:
         width=side,
         height=side,
         objects=(1, 9),
-        longest_side=(12 * scale, 130 * scale),
+        longest_side=(18 * scale, 130 * scale),
         background_only=0.08,
         shares=shares(),
         crowded=0.12,
-        crowd_side=(9 * scale, 24 * scale),
+        crowd_side=(14 * scale, 30 * scale),
     )
 
 
@@ -163,39 +167,43 @@ class Comparison:
         write(path, ("\n".join(["path: .", *lines, names_yaml()])).encode())
         return path
 
-    def run(self, name: str, seed: int, train: Pictures, val: Pictures, chosen: tuple) -> YOLOv5 | None:
-        """Trains one head from wherever it was stopped; returns the network, None where it is stopped again."""
+    def run(self, name: str, seed: int, train: Pictures, val: Pictures, chosen: tuple) -> bool:
+        """Trains one head from wherever it was stopped and exports it; reports False where it is stopped again."""
         out = self.work / "runs" / f"{name}-{seed}"
         gains = Gains.scaled(len(CLASSES), self.plan.imgsz)
         config = self.plan.config(HEADS[name], chosen)
-        trainer = Trainer(config, replace(self.plan.schedule, seed=seed), gains, out)
+        trainer = Trainer(config, replace(self.plan.schedule, seed=seed), gains, out, f"{name}, seed {seed}")
         trainer.resume()
         if not trainer.done():
-            print(f"== {name}, seed {seed}", file=sys.stderr, flush=True)
             trainer.run(train, val)
             if trainer.stopped:
-                return None
+                return False
         write(self.metrics(name, seed), (out / "metrics.csv").read_bytes())
-        return load_network(trainer.checkpoint)
+        write(self.onnx(name, seed), to_onnx(load_network(trainer.checkpoint), list(CLASSES)))
+        return True
 
     def metrics(self, name: str, seed: int) -> Path:
         """Returns where a run's metrics are kept."""
         return self.models / "metrics" / f"{name}-{seed}.csv"
 
-    def train(self) -> bool:
-        """Trains every head with every seed and exports it; reports whether all are done."""
+    def train(self, jobs: int = 1) -> bool:
+        """Trains every head with every seed, jobs runs at a time; reports whether all are done.
+
+        Small nets keep one core busy and two not twice as busy, so with several
+        jobs each has one thread. Raises OSError where a run fails.
+        """
+        if jobs > 1:
+            torch.set_num_threads(1)
         train = read_pictures(self.split("train"), self.plan.imgsz)
         val = read_pictures(self.split("val"), self.plan.imgsz)
         chosen, fit = anchors.check(train, tuple(map(tuple, COCO_ANCHORS)))
         print(fit, file=sys.stderr)
         # seed by seed, so that every head has one run before any has two
-        for seed in range(self.plan.seeds):
-            for name in HEADS:
-                network = self.run(name, seed, train, val, chosen)
-                if network is None:
-                    return False
-                write(self.onnx(name, seed), to_onnx(network, list(CLASSES)))
-        return True
+        todo = [(name, seed) for seed in range(self.plan.seeds) for name in HEADS]
+        if jobs == 1:
+            return all(self.run(*one, train, val, chosen) for one in todo)
+
+        return side_by_side(lambda one: self.run(*one, train, val, chosen), todo, jobs)
 
     def onnx(self, name: str, seed: int) -> Path:
         """Returns where the network of a run is exported to: raw maps, batch and size free."""
@@ -241,6 +249,57 @@ class Comparison:
         write(self.models / "README.md", text.encode())
 
 
+def side_by_side(work: Callable[[tuple[str, int]], bool], todo: list[tuple[str, int]], jobs: int) -> bool:
+    """Does work for each of todo, name and seed, in a process of its own, jobs at a time.
+
+    Reports False where it is stopped: by Ctrl+C, which reaches every process,
+    or because one of them says so. Raises OSError where one fails.
+    """
+    # forked, so that all share the pictures
+    context = multiprocessing.get_context("fork")
+    running: dict[int, tuple[str, BaseProcess]] = {}
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        for _, process in running.values():
+            os.kill(process.pid, signal.SIGINT)
+
+    def child(one: tuple[str, int]) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        try:
+            sys.exit(0 if work(one) else STOPPED)
+        except KeyboardInterrupt:
+            sys.exit(STOPPED)
+
+    before = signal.signal(signal.SIGINT, stop)
+    left = iter(todo)
+    try:
+        while True:
+            while len(running) < jobs and not stopped and (one := next(left, None)):
+                process = context.Process(target=child, args=(one,))
+                # Ctrl+C waits until the child is known here and has let go of this process's handler
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                process.start()
+                running[process.sentinel] = (f"{one[0]}, seed {one[1]}", process)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            if not running:
+                return not stopped
+            for sentinel in multiprocessing.connection.wait(list(running)):
+                name, process = running.pop(sentinel)
+                process.join()
+                if process.exitcode:
+                    stop()
+                if process.exitcode not in (0, STOPPED):
+                    raise OSError(f"the run of {name} ended with exit status {process.exitcode}")
+    finally:
+        for _, process in running.values():
+            process.join()
+        signal.signal(signal.SIGINT, before)
+
+
 def names_yaml() -> str:
     """Returns the names of the classes as data.yaml has them."""
     return "names:\n" + "".join(f"  {index}: {name}\n" for index, name in enumerate(CLASSES))
@@ -263,6 +322,8 @@ def evaluate(model: Path, data: Path, split: str, imgsz: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.compare", description="train six heads alike and compare them")
     parser.add_argument("--seeds", type=int, help="runs of each head (default 3)")
+    jobs = 1 if torch.cuda.is_available() else os.cpu_count() or 1
+    parser.add_argument("--jobs", type=int, default=jobs, help="runs at a time (default one per core; one on a GPU)")
     parser.add_argument("--pictures", action="store_true", help="compose the pictures only")
     parser.add_argument("--page", action="store_true", help="write docs/heads.md again, from models/heads/results.json")
     o = parser.parse_args()
@@ -279,15 +340,18 @@ def main() -> None:
             print(f"pictures: {comparison.data()}", file=sys.stderr)
             if o.pictures:
                 return
-            if not comparison.train():
-                sys.exit(130)
+            if not comparison.train(o.jobs):
+                sys.exit(STOPPED)
             write(results, (json.dumps(comparison.measure(), indent=1) + "\n").encode())
             comparison.keep()
         runs = {
             name: [plots.read_metrics(comparison.metrics(name, seed)) for seed in range(plan.seeds)] for name in HEADS
         }
-        plots.draw(runs, page.with_suffix(".png"))
-        write(page, claims.page(json.loads(results.read_text()), page.with_suffix(".png").name).encode())
+        measured = json.loads(results.read_text())
+        pictured, curves = page.with_suffix(".png"), page.with_name(page.stem + "-runs.png")
+        claims.draw(measured, pictured)
+        plots.draw(runs, curves)
+        write(page, claims.page(measured, pictured.name, curves.name).encode())
         print(f"{page} says what came out")
     except (FetchError, ImportError, LabelError, OSError, ValueError) as error:
         sys.exit(f"training.compare: {error}")

@@ -93,13 +93,16 @@ class Average:
 class Trainer:
     """One run: network, average, optimizer and how far it has come; on a GPU where PyTorch has one.
 
+    What it tells begins with its title, where several run beside each other.
     Not for use by two threads.
     """
 
-    def __init__(self, config: Config, schedule: Schedule, gains: Gains, out: Path):
+    def __init__(self, config: Config, schedule: Schedule, gains: Gains, out: Path, title: str = ""):
         torch.manual_seed(schedule.seed)
         self.schedule = schedule
         self.out = out
+        self.title = title
+        self.live = sys.stderr.isatty() and not title
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = YOLOv5(config).to(self.device).train()
         self.average = Average(self.network)
@@ -162,7 +165,7 @@ class Trainer:
             while not self.done():
                 parts = self._epoch(train)
                 if self.stopped:
-                    print(f"\nstopped; the same command goes on after epoch {self.epoch}", file=sys.stderr)
+                    self._print(f"stopped; the same command goes on after epoch {self.epoch}")
                     return None
                 self.epoch += 1
                 if val and (self.done() or self.epoch % self.schedule.evaluate_every == 0):
@@ -208,7 +211,7 @@ class Trainer:
             self.step += 1
             total, count = total + parts.cpu(), count + 1
             self.seconds += time.monotonic() - began
-            if sys.stderr.isatty():
+            if self.live:
                 where = f"epoch {self.epoch + 1}: {number + 1}/{len(batches)}"
                 print(
                     f"\r{where}, loss {float(parts.sum()):.3f}, {progress:.0%}\x1b[K",
@@ -233,7 +236,11 @@ class Trainer:
                 writer.writerow(COLUMNS)
             writer.writerow(row)
         pairs = [f"{name} {value}" for name, value in zip(COLUMNS, row, strict=True) if value]
-        print(("\r\x1b[K" if sys.stderr.isatty() else "") + ", ".join(pairs), file=sys.stderr, flush=True)
+        self._print(", ".join(pairs))
+
+    def _print(self, line: str) -> None:
+        start = "\r\x1b[K" if self.live else ""
+        print(f"{start}{self.title}{': ' if self.title else ''}{line}", file=sys.stderr, flush=True)
 
 
 def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:

@@ -104,17 +104,14 @@ class MosaicTest(unittest.TestCase):
             centre = torch.tensor((x, y)) * size
             found = move(torch.from_numpy(labels).float(), scale, centre.float(), size)
             np.testing.assert_allclose(found.numpy(), wanted, atol=1e-3)
-            mine = warp(
-                torch.from_numpy(canvas).permute(2, 0, 1)[None], torch.tensor([scale]), centre[None].float(), size
-            )
+            mine = warp(torch.from_numpy(canvas).permute(2, 0, 1).float(), scale, centre, size)
             # OpenCV has positions of 1/32 pixel between noise that jumps by up to 255
-            self.assertLess(np.abs(mine[0].permute(1, 2, 0).numpy() * 255 - picture).mean(), 2.5)
+            self.assertLess(np.abs(mine.permute(1, 2, 0).numpy() * 255 - picture).mean(), 2.5)
 
     def test_grey_outside(self) -> None:
-        canvas = torch.full((1, 3, 64, 64), 255, dtype=torch.uint8)
-        found = warp(canvas, torch.tensor([0.25]), torch.tensor([[16.0, 16.0]]), 32)
-        self.assertAlmostEqual(float(found[0, 0, 0, 0]), PAD / 255, places=6)
-        self.assertAlmostEqual(float(found[0, 0, 16, 16]), 1.0, places=6)
+        found = warp(torch.full((3, 64, 64), 255.0), 0.25, torch.tensor([16.0, 16.0]), 32)
+        self.assertAlmostEqual(float(found[0, 0, 0]), PAD / 255, places=6)
+        self.assertAlmostEqual(float(found[0, 16, 16]), 1.0, places=6)
 
 
 class Colour(unittest.TestCase):

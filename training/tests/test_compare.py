@@ -9,6 +9,8 @@ import json
 import os
 import signal
 import tempfile
+import threading
+import time
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +80,7 @@ class Tiny(unittest.TestCase):
                 self.assertFalse(whole.train())
             self.assertEqual([p.name for p in (models / "metrics").iterdir()], ["coupled-0.csv"])
             first = whole.onnx("coupled", 0).read_bytes()
-            self.assertTrue(whole.train())
+            self.assertTrue(whole.train(jobs=2))
             self.assertEqual(whole.onnx("coupled", 0).read_bytes(), first)
 
             results = json.loads(json.dumps(whole.measure()))
@@ -95,7 +97,10 @@ class Tiny(unittest.TestCase):
             self.assertEqual(again["overall"], json.loads((models / "slice.json").read_text())["yolox"])
             self.assertEqual(again["overall"], results["heads"]["yolox"]["runs"][0]["overall"])
             self.assertIn("val: val/images", data.read_text())
-            text = claims.page(results, "tiny.png")
+            text = claims.page(results, "tiny.png", "tiny-runs.png")
+            claims.draw(results, Path(name, "tiny.png"))
+            with Image.open(Path(name, "tiny.png")) as plot:
+                self.assertGreater(min(plot.size), 300)
             for head in HEADS:
                 self.assertIn(f"| {head} | ", text)
             self.assertIn("| photograph | by |", (models / "README.md").read_text(encoding="utf-8"))
@@ -120,6 +125,35 @@ class Tiny(unittest.TestCase):
         shares = dict(zip(CLASSES, compare.shares(), strict=True))
         self.assertAlmostEqual(sum(shares.values()), 1)
         self.assertEqual([name for name, share in shares.items() if share < 0.02], list(compare.RARE))
+
+
+class SideBySide(unittest.TestCase):
+    def test_all_of_it(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+
+            def work(one: tuple[str, int]) -> bool:
+                Path(name, f"{one[0]}{one[1]}").touch()
+                return True
+
+            todo = [(letter, seed) for letter in "abc" for seed in range(3)]
+            self.assertTrue(compare.side_by_side(work, todo, 4))
+            self.assertEqual(len(list(Path(name).iterdir())), len(todo))
+            self.assertTrue(compare.side_by_side(work, [], 2))
+
+    def test_ctrl_c_stops_all(self) -> None:
+        began = time.monotonic()
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        self.assertFalse(compare.side_by_side(lambda _: time.sleep(60), [("a", i) for i in range(9)], 3))
+        self.assertLess(time.monotonic() - began, 30)
+
+    def test_a_failure_ends_it(self) -> None:
+        def work(one: tuple[str, int]) -> bool:
+            time.sleep(60 * one[1])
+            os._exit(7)
+
+        with self.assertRaisesRegex(OSError, "the run of b, seed 0 ended with exit status 7"):
+            compare.side_by_side(work, [("a", 1), ("b", 0), ("c", 1)], 2)
 
 
 class Page(unittest.TestCase):
@@ -147,9 +181,11 @@ class Page(unittest.TestCase):
         heads = {name: {"runs": plain} for name in HEADS} | {"decoupled-base": {"runs": base}}
         for head in heads.values():
             head |= {"parameters": 400_000, "gflops": 0.1, "milliseconds": [1.0, 2.0]}
-        text = claims.page({"plan": "pico at 192", "rare": list(compare.RARE), "heads": heads}, "heads.png")
+        text = claims.page(
+            {"plan": "pico at 192", "rare": list(compare.RARE), "heads": heads}, "heads.png", "heads-runs.png"
+        )
         for line in (
-            "by 3 points | decoupled-base, coupled | mAP50-95 +0.050 ± 0.000 | **held** |",
+            "(it says 3 points) | decoupled-base, coupled | mAP50-95 +0.050 ± 0.000 | **held** |",
             "R +0.100 ± 0.000; P lost +0.100 ± 0.000 | **held** |",
             "R +0.050 ± 0.000; P +0.090 ± 0.000 | **held** |",
             "R's gain less P's -0.040 ± 0.000 | **did not hold** |",
