@@ -1,6 +1,8 @@
 """Writes a trained network as ONNX, BN folded, in the layouts that detectors are exported in.
 
-Run as `python3 -m training.export --weights DIR/last.pt --names dog,cat --out model.onnx`.
+Run as `python3 -m training.export --weights best.pt --out model.onnx`. The
+weights are a checkpoint of YOLOv5's own train.py, or last.pt of training.train,
+which has no names of classes: give them with --names.
 The file's input is `images` (B, 3, H, W), RGB in 0..1; for a yolox head it is
 what YOLOX takes, BGR in 0..255. What its outputs hold is its layout:
 
@@ -28,10 +30,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from training import checkpoint
 from training.half import to_half
 from training.heads import YOLOXHead
 from training.protobuf import BYTES, pack
-from training.train import load_network
 from training.yolov5 import STRIDES, Config, YOLOv5
 
 OPSET = 13
@@ -185,8 +187,13 @@ def _size(text: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.export", description="write a trained network as ONNX")
-    parser.add_argument("--weights", type=Path, required=True, help="last.pt of training.train")
-    parser.add_argument("--names", required=True, help="comma-separated class names, in the order of their indices")
+    parser.add_argument(
+        "--weights", type=Path, required=True, help="best.pt or last.pt of YOLOv5, or last.pt of training.train"
+    )
+    parser.add_argument(
+        "--names", help="comma-separated class names, by their indices (default those in YOLOv5's weights)"
+    )
+    parser.add_argument("--trust", action="store_true", help="let the weights file run the code that is in it")
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
     parser.add_argument(
         "--layout", choices=LAYOUTS, default="", help="of the outputs (default raw maps, as the head reads them)"
@@ -198,11 +205,14 @@ def main() -> None:
     parser.add_argument("--inplace", action="store_true", help="decode rows by assignment, as YOLOv5's inplace does")
     o = parser.parse_args()
     try:
-        network = load_network(o.weights)
+        network, names = checkpoint.load(o.weights, o.trust)
+        names = o.names.split(",") if o.names else names
+        if not names:
+            raise ValueError(f"{o.weights} has no names of its {network.config.classes} classes: give --names")
         layout = o.layout or layouts_of(network.config)[0]
         content = to_onnx(
             network,
-            o.names.split(","),
+            names,
             o.imgsz,
             layout=layout,
             dynamic=o.dynamic,
