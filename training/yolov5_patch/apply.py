@@ -1,0 +1,213 @@
+"""Puts decoupled heads into a checkout of YOLOv5, or takes them out again.
+
+Run as `python3 -m training.yolov5_patch.apply CHECKOUT --head decoupled-base,256,fused`.
+models/decoupled.py is added, models/yolo.py changed in four places (the change
+is printed as a diff), and for each --head a YAML is written that is the
+checkout's own but for its last line. CHECKOUT is the folder that has models/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.export import write
+
+DROP_IN = Path(__file__).with_name("decoupled.py")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A decoupled head as the last line of a YAML has it; hidden None is each level's own width."""
+
+    kind: str
+    hidden: int | None
+    layout: str
+
+    def __str__(self) -> str:
+        return f"{self.kind},{self.hidden or 'x'},{self.layout}"
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """Reads what str writes: decoupled-base,256,fused or decoupled,x,split. Raises ValueError on anything else."""
+        found = re.fullmatch(r"(decoupled-base),(\d+|x),(fused|split)|(decoupled),(x),(fused|split)", text)
+        if not found:
+            raise ValueError(f"head {text!r}: want decoupled-base,WIDTH|x,fused|split or decoupled,x,fused|split")
+        kind, hidden, layout = filter(None, found.groups())
+        return cls(kind, None if hidden == "x" else int(hidden), layout)
+
+
+# Those that the article and its readers train.
+HEADS = tuple(
+    Head(kind, hidden, layout)
+    for kind, hidden in (("decoupled-base", 256), ("decoupled-base", None), ("decoupled", None))
+    for layout in ("fused", "split")
+)
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """Text put into models/yolo.py where the one match of a pattern ends; \\1 in it is the match's first group."""
+
+    what: str
+    pattern: str
+    text: str
+
+
+# Each pattern is a few tokens that YOLOv5 has had since 6.0.
+INSERTIONS = (
+    Insertion(
+        "the import of models.experimental",
+        r"(?m)^(?=from (\S*)models\.experimental import )",
+        "from \\1models.decoupled import Decoupled\n",
+    ),
+    Insertion(
+        "the class that follows Detect",
+        r"(?ms)^class Detect\(.*?(?=^class )",
+        "class DecoupledDetect(Decoupled, Detect):\n"
+        '    """A decoupled head of the kind that models/decoupled.py is told."""\n\n\n',
+    ),
+    Insertion(
+        "parse_model's case for Detect",
+        r"elif m (?=is Detect:|in \{Detect\b)",
+        "is DecoupledDetect or m ",
+    ),
+    Insertion(
+        "the loop of _initialize_biases",
+        r"(?m)^(?= +for mi, s in zip\(m\.m, m\.stride\):)",
+        "        if isinstance(m, DecoupledDetect):\n            return m.add_first_biases(cf)\n",
+    ),
+)
+
+
+class PatchError(Exception):
+    """A checkout that cannot be changed as asked; the text says which file, and what to do."""
+
+
+def patched(source: str) -> str:
+    """Returns models/yolo.py with the change in it. Raises PatchError where a place is not found exactly once."""
+    for insertion in INSERTIONS:
+        found = list(re.finditer(insertion.pattern, source))
+        if len(found) != 1:
+            raise PatchError(f"{insertion.what} is there {len(found)} times, want once: it is not YOLOv5 6.0 to 7.0")
+        at = found[0].end()
+        source = source[:at] + found[0].expand(insertion.text) + source[at:]
+    return source
+
+
+def unpatched(source: str) -> str:
+    """Returns models/yolo.py without the change. Raises PatchError where a part of it is not there as it was made."""
+    prefix = re.search(r"(?m)^from (\S*)models\.decoupled import ", source)
+    for insertion in INSERTIONS:
+        text = insertion.text.replace("\\1", prefix[1] if prefix else "")
+        if source.count(text) != 1:
+            raise PatchError(f"the change at {insertion.what} is not as it was made: undo it by hand, or with git")
+        source = source.replace(text, "")
+    return source
+
+
+class Checkout:
+    """A folder with YOLOv5's models/: a clone of the repository, or the package that PyPI has."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder.resolve()
+        self.yolo = self.folder / "models" / "yolo.py"
+        self.drop_in = self.folder / "models" / "decoupled.py"
+        if not self.yolo.is_file():
+            raise PatchError(f"{folder} has no models/yolo.py: name the folder of a YOLOv5 checkout")
+
+    def is_patched(self) -> bool:
+        return "DecoupledDetect" in self.yolo.read_text(encoding="utf-8")
+
+    def apply(self, dry: bool = False) -> str:
+        """Adds decoupled.py and changes yolo.py; returns the change as a diff, empty where it had been made before."""
+        if self.drop_in.exists() and self.drop_in.read_bytes() != DROP_IN.read_bytes():
+            raise PatchError(f"{self.drop_in} is another file than {DROP_IN}: remove it or take --revert first")
+        before = self.yolo.read_text(encoding="utf-8")
+        if self.is_patched():
+            unpatched(before)  # all of it is there
+            after = before
+        else:
+            after = patched(before)
+        if not dry:
+            # first what the other imports
+            write(self.drop_in, DROP_IN.read_bytes())
+            self._write_yolo(before, after)
+        return _diff(before, after)
+
+    def revert(self, dry: bool = False) -> str:
+        """Removes decoupled.py and the change of yolo.py; returns what that changed as a diff."""
+        if not self.is_patched():
+            return ""
+        before = self.yolo.read_text(encoding="utf-8")
+        after = unpatched(before)
+        if not dry:
+            self._write_yolo(before, after)
+            self.drop_in.unlink(missing_ok=True)
+        return _diff(before, after)
+
+    def cfg(self, size: str, head: Head) -> tuple[Path, str]:
+        """Returns path and text of a YAML with a head: the checkout's own of that size but for its last line."""
+        stock = self.folder / "models" / f"yolov5{size}.yaml"
+        if not stock.is_file():
+            raise PatchError(f"{stock} is not there: it is what a YAML with another head is made of")
+        line = f"DecoupledDetect, [nc, anchors, {head.kind}, {head.hidden}, {head.layout}]"
+        text, count = re.subn(r"\bDetect, \[nc, anchors\]", line, stock.read_text(encoding="utf-8"))
+        if count != 1:
+            raise PatchError(f"{stock} has {count} lines with Detect, [nc, anchors], want one")
+        return stock.with_name(f"yolov5{size}-{str(head).replace(',', '-')}.yaml"), text
+
+    def _write_yolo(self, before: str, after: str) -> None:
+        if after != before:
+            mode = self.yolo.stat().st_mode
+            write(self.yolo, after.encode())
+            self.yolo.chmod(mode)
+
+
+def _diff(before: str, after: str) -> str:
+    lines = (text.splitlines(keepends=True) for text in (before, after))
+    return "".join(difflib.unified_diff(*lines, "a/models/yolo.py", "b/models/yolo.py"))
+
+
+def _head(text: str) -> Head:
+    try:
+        return Head.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="training.yolov5_patch.apply", description="put decoupled heads into a checkout of YOLOv5"
+    )
+    parser.add_argument("checkout", type=Path, help="folder that has YOLOv5's models/")
+    parser.add_argument(
+        "--head",
+        type=_head,
+        action="append",
+        default=[],
+        metavar="KIND,WIDTH,LAYOUT",
+        help="write a YAML with this head, such as decoupled-base,256,fused or decoupled,x,split; may be repeated",
+    )
+    parser.add_argument("--size", choices=tuple("nsmlx"), default="s", help="of the YAMLs (default s)")
+    parser.add_argument("--revert", action="store_true", help="take the change out again; YAMLs stay")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing, only print the diff")
+    o = parser.parse_args()
+    try:
+        checkout = Checkout(o.checkout)
+        diff = checkout.revert(o.dry_run) if o.revert else checkout.apply(o.dry_run)
+        cfgs = [] if o.revert else [checkout.cfg(o.size, head) for head in o.head]
+        for path, text in cfgs if not o.dry_run else []:
+            write(path, text.encode())
+    except (OSError, UnicodeDecodeError, PatchError) as error:
+        parser.exit(1, f"training.yolov5_patch.apply: {error}\n")
+    print(diff or f"{checkout.yolo} needs no change", end="" if diff else "\n")
+    for path, _ in cfgs:
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
