@@ -172,9 +172,10 @@ def _diff(before: str, after: str) -> str:
     return "".join(difflib.unified_diff(*lines, "a/models/yolo.py", "b/models/yolo.py"))
 
 
-def _head(text: str) -> Head:
+def parse_head(text: str) -> Head | None:
+    """Reads a head off a command line; coupled, the stock one, is None."""
     try:
-        return Head.parse(text)
+        return None if text == "coupled" else Head.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -186,7 +187,7 @@ def main() -> None:
     parser.add_argument("checkout", type=Path, help="folder that has YOLOv5's models/")
     parser.add_argument(
         "--head",
-        type=_head,
+        type=parse_head,
         action="append",
         default=[],
         metavar="KIND,WIDTH,LAYOUT",
@@ -199,7 +200,7 @@ def main() -> None:
     try:
         checkout = Checkout(o.checkout)
         diff = checkout.revert(o.dry_run) if o.revert else checkout.apply(o.dry_run)
-        cfgs = [] if o.revert else [checkout.cfg(o.size, head) for head in o.head]
+        cfgs = [] if o.revert else [checkout.cfg(o.size, head) for head in o.head if head]
         for path, text in cfgs if not o.dry_run else []:
             write(path, text.encode())
     except (OSError, UnicodeDecodeError, PatchError) as error:
