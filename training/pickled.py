@@ -143,8 +143,9 @@ class Stored(_Sealed):
             return torch.empty(self.shape, dtype=self.storage.dtype)
         content = bytearray(self.storage.archive.numbers(self.storage.key))
         size = torch.empty(0, dtype=self.storage.dtype).element_size()
-        if (last + 1) * size > len(content):
-            raise ValueError(f"holds {len(content)} bytes for a tensor that reaches to {(last + 1) * size}")
+        # a tensor with a stride of 0 can be larger than what it is made of
+        if (need := max(last + 1, count) * size) > len(content):
+            raise ValueError(f"holds {len(content)} bytes for a tensor that takes {need}")
         flat = torch.frombuffer(content, dtype=self.storage.dtype, count=len(content) // size)
         return torch.as_strided(flat, self.shape, self.strides, self.offset).clone()
 

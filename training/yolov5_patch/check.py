@@ -9,7 +9,7 @@ copy with the change of `apply` in it. For each size and head it
     exports   the checkpoint, saved as train.py saves it, with the checkout's own export.py
     plans     an engine of it with `trtdet build`
     detects   with `trtdet run` on that ONNX file what the checkout itself detects in a picture
-    converts  the checkpoint with training.export, and detects the same once more
+    converts  the checkpoint with training.export, which gives the same rows, and detects the same once more
 
 and prints a table. The exit status is 1 where anything failed.
 """
@@ -130,6 +130,14 @@ class Trial:
         expected = parameters(YOLOv5(Config(self.model.nc, self.size, **config)))
         if parameters(self.model) != expected:
             raise ValueError(f"{parameters(self.model)} parameters, training.cost says {expected}")
+        torch.save({"model": self.model}, self.weights)
+        head = checkpoint.load(self.weights)[0].head
+        for level in range(len(head.strides)):
+            convs = head.convs(level)
+            found = head.view([conv.bias.detach().view(1, -1, 1, 1) for conv in convs])[0, :, 0, 0]
+            # as far as a convolution's own first bias goes
+            if (found - head.first_biases(level)).abs().max() > convs[0].in_channels ** -0.5:
+                raise ValueError(f"the first biases of level {level} are {found.mean(0)[:6].tolist()}")
 
     def trains(self) -> None:
         self.model.hyp = self.code.hyp
@@ -166,7 +174,7 @@ class Trial:
     def detects(self) -> None:
         model = self.code.experimental.attempt_load(str(self.weights), device=torch.device("cpu"))
         with torch.no_grad():
-            rows = model(self.image)[0]
+            rows = self.rows = model(self.image)[0].clone()
         # between two scores as far apart as they come, so that no rounding decides what passes
         scores = (rows[0, :, 4] * rows[0, :, 5:].max(1).values).sort(descending=True).values[60:120]
         gap = (scores[:-1] - scores[1:]).argmax()
@@ -183,6 +191,14 @@ class Trial:
         network, names = checkpoint.load(self.weights)
         if names != self.model.names:
             raise ValueError(f"the names are {names}")
+        with torch.no_grad():
+            rows = network(self.image)[0]
+        for name, found, wanted, off in (
+            ("box", rows[..., :4], self.rows[..., :4], BOX),
+            ("score", rows[..., 4:], self.rows[..., 4:], SCORE),
+        ):
+            if (far := float((found - wanted).abs().max())) > off:
+                raise ValueError(f"a {name} is {far} off")
         self.onnx.write_bytes(to_onnx(network, names, SIZE, dynamic="none"))
         self._compare(self.onnx)
 
@@ -285,9 +301,9 @@ def main() -> None:
     # what YOLOv5 and its packages print is not for --json's readers
     with tempfile.TemporaryDirectory() as name, contextlib.redirect_stdout(sys.stderr):
         folder = Path(name)
-        # nothing is to be installed, or written elsewhere
-        os.environ |= {"YOLOv5_AUTOINSTALL": "false", "YOLO_AUTOINSTALL": "false", "MPLBACKEND": "Agg"}
-        os.environ |= {"YOLOV5_CONFIG_DIR": name, "YOLO_CONFIG_DIR": name, "YOLOv5_VERBOSE": str(o.verbose).lower()}
+        # the check installs nothing
+        os.environ |= {"YOLOv5_AUTOINSTALL": "false", "YOLO_AUTOINSTALL": "false"}
+        os.environ |= {"YOLOv5_VERBOSE": str(o.verbose).lower(), "MPLBACKEND": "Agg"}
         try:
             checkout = copied(o.checkout, folder)
             code = Code(checkout.folder)
