@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,10 @@ def patched(source: str) -> str:
     for insertion in INSERTIONS:
         found = list(re.finditer(insertion.pattern, source))
         if len(found) != 1:
-            raise PatchError(f"{insertion.what} is there {len(found)} times, want once: it is not YOLOv5 6.0 to 7.0")
+            raise PatchError(
+                f"{insertion.what} is there {len(found)} times, want once, as YOLOv5 has it since 6.0:"
+                " make the change by hand, as docs/training.md says"
+            )
         at = found[0].end()
         source = source[:at] + found[0].expand(insertion.text) + source[at:]
     return source
@@ -126,12 +130,11 @@ class Checkout:
         """Adds decoupled.py and changes yolo.py; returns the change as a diff, empty where it had been made before."""
         if self.drop_in.exists() and self.drop_in.read_bytes() != DROP_IN.read_bytes():
             raise PatchError(f"{self.drop_in} is another file than {DROP_IN}: remove it or take --revert first")
-        before = self.yolo.read_text(encoding="utf-8")
+        before = after = self.yolo.read_text(encoding="utf-8")
         if self.is_patched():
-            unpatched(before)  # all of it is there
-            after = before
+            self._change(unpatched, before)  # all of it is there
         else:
-            after = patched(before)
+            after = self._change(patched, before)
         if not dry:
             # first what the other imports
             write(self.drop_in, DROP_IN.read_bytes())
@@ -143,7 +146,7 @@ class Checkout:
         if not self.is_patched():
             return ""
         before = self.yolo.read_text(encoding="utf-8")
-        after = unpatched(before)
+        after = self._change(unpatched, before)
         if not dry:
             self._write_yolo(before, after)
             self.drop_in.unlink(missing_ok=True)
@@ -159,6 +162,12 @@ class Checkout:
         if count != 1:
             raise PatchError(f"{stock} has {count} lines with Detect, [nc, anchors], want one")
         return stock.with_name(f"yolov5{size}-{str(head).replace(',', '-')}.yaml"), text
+
+    def _change(self, change: Callable[[str], str], source: str) -> str:
+        try:
+            return change(source)
+        except PatchError as error:
+            raise PatchError(f"{self.yolo}: {error}") from None
 
     def _write_yolo(self, before: str, after: str) -> None:
         if after != before:
@@ -199,8 +208,8 @@ def main() -> None:
     o = parser.parse_args()
     try:
         checkout = Checkout(o.checkout)
-        diff = checkout.revert(o.dry_run) if o.revert else checkout.apply(o.dry_run)
         cfgs = [] if o.revert else [checkout.cfg(o.size, head) for head in o.head if head]
+        diff = checkout.revert(o.dry_run) if o.revert else checkout.apply(o.dry_run)
         for path, text in cfgs if not o.dry_run else []:
             write(path, text.encode())
     except (OSError, UnicodeDecodeError, PatchError) as error:
