@@ -27,8 +27,10 @@ from torch import nn
 
 from training import checkpoint, pickled
 from training.heads import ACTIVATIONS, BaseConv
+from training.loss import Gains
 from training.pickled import UnsafeError
 from training.tests.test_heads import SMALL, stir
+from training.train import Schedule, Trainer
 from training.yolov5 import C3, SPPF, STRIDES, Bottleneck, Config, Conv, YOLOv5
 
 TOP = Path(__file__).resolve().parents[2]
@@ -168,8 +170,12 @@ class Networks(InFolder):
 
     def test_own(self) -> None:
         network = network_of("decoupled", None, "split")
-        self.save({"config": network.config.as_dict(), "average": network.state_dict(), "epoch": 3})
-        found, names = checkpoint.load(self.file)
+        trainer = Trainer(network.config, Schedule(), Gains(), self.folder)
+        trainer.start_from(network)
+        trainer.network(torch.rand(2, 3, 64, 64))[0].sum().backward()
+        trainer.optimizer.step()
+        trainer.save()
+        found, names = checkpoint.load(trainer.checkpoint)
         self.assertIsNone(names)
         x = torch.rand(1, 3, 64, 64)
         torch.testing.assert_close(found(x)[0], network(x)[0], rtol=0, atol=0)

@@ -21,6 +21,7 @@ import contextlib
 import copy
 import importlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -309,7 +310,7 @@ def main() -> None:
             code = Code(checkout.folder)
         except (OSError, PatchError, ImportError) as error:
             parser.exit(1, f"training.yolov5_patch.check: {error}\n")
-        code.general.LOGGER.disabled = not o.verbose
+        logging.disable(logging.NOTSET if o.verbose else logging.ERROR)
         outcomes = []
         for size in o.size or ("n", "s"):
             for head in heads:
