@@ -16,12 +16,13 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+from training.tests import yolov5_code
 from training.tests.test_export import TRTDET
+from training.tests.yolov5_code import ORACLE
 from training.yolov5_patch import apply
 from training.yolov5_patch.apply import DROP_IN, HEADS, Checkout, Head, PatchError, parse_head
 
 TOP = Path(__file__).resolve().parents[2]
-ORACLE = TOP / "build" / "deps" / "oracle"
 FULL = os.environ.get("TRTDET_FULL")
 
 # As much of a models/yolo.py as the change looks at, of a clone.
@@ -165,7 +166,7 @@ class Change(unittest.TestCase):
             Checkout(self.models)
 
 
-@unittest.skipUnless((ORACLE / "yolov5").is_dir(), f"no YOLOv5 in {ORACLE}: build/setup.sh test fetches it")
+@yolov5_code.needed
 @unittest.skipUnless(TRTDET.exists(), f"no {TRTDET}: make build makes it")
 class Check(unittest.TestCase):
     def test_package(self) -> None:
