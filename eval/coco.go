@@ -155,7 +155,7 @@ func LoadCOCO(folder, annotations string, names []string) (*Dataset, error) {
 	for _, a := range file.Annotations {
 		p, kind, text := d.takeAnnotation(a, places, classes)
 		if kind != "" {
-			d.Problems = append(d.Problems, Problem{Kind: kind, File: fmt.Sprintf("%s, annotation %v", annotations, a.ID), Text: text})
+			d.Problems.Add(Problem{Kind: kind, File: fmt.Sprintf("%s, annotation %v", annotations, a.ID), Text: text})
 		}
 		if p != nil {
 			p.Objects = append(p.Objects, newObject(a, classes))
@@ -180,7 +180,7 @@ func (d *Dataset) takeCategories(categories []cocoCategory, names []string, file
 		for i, c := range categories {
 			d.Names, d.Categories[i] = append(d.Names, c.Name), int(c.ID)
 			if i < len(names) && c.Name != "" && names[i] != c.Name {
-				d.Problems = append(d.Problems, Problem{Kind: OtherName, File: file,
+				d.Problems.Add(Problem{Kind: OtherName, File: file,
 					Text: fmt.Sprintf("category %d, %q, is taken for the model's class %d, %q", c.ID, c.Name, i, names[i])})
 			}
 		}

@@ -1,10 +1,8 @@
 package eval
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // ErrDataset is wrapped by errors about a dataset as a whole: a file that is
@@ -96,68 +94,4 @@ func (d *Dataset) Category(class int) (id int, known bool) {
 	}
 	id, known = d.Categories[class]
 	return id, known
-}
-
-// ProblemKind says what is wrong with a label or picture and what became of it.
-type ProblemKind string
-
-// The kinds of problems.
-const (
-	BadLine       ProblemKind = "bad line"                // not a label: left out
-	ClassRange    ProblemKind = "class out of range"      // left out
-	OutsideBox    ProblemKind = "box outside 0..1"        // left out
-	NotANumber    ProblemKind = "not a finite number"     // left out
-	Duplicate     ProblemKind = "duplicate label"         // left out, the first one stays
-	NoPicture     ProblemKind = "label without picture"   // left out
-	UnreadPicture ProblemKind = "unreadable picture"      // left out, with its labels
-	NoLabels      ProblemKind = "picture without label"   // kept, as one with nothing in it
-	EmptyBox      ProblemKind = "box without area"        // kept, as YOLOv5 and pycocotools do: it is never found
-	OutsideFrame  ProblemKind = "box outside the picture" // kept, as pycocotools does
-	WrongSize     ProblemKind = "picture of another size" // kept
-	OtherName     ProblemKind = "class of another name"   // kept: a category is a class by its place
-)
-
-// Problem is one thing that is wrong with a dataset.
-type Problem struct {
-	Kind ProblemKind `json:"kind"`
-	File string      `json:"file"`
-	Line int         `json:"line,omitempty"` // from 1
-	Text string      `json:"text,omitempty"`
-}
-
-// Error is the problem on one line.
-func (p Problem) Error() string {
-	where := p.File
-	if p.Line > 0 {
-		where = fmt.Sprintf("%s, line %d", p.File, p.Line)
-	}
-	text := where + ": " + string(p.Kind)
-	if p.Text != "" {
-		text += ": " + p.Text
-	}
-	return text
-}
-
-// Problems of a dataset.
-type Problems []Problem
-
-// Counts returns how many problems there are of each kind, kinds by name. It is
-// never nil, so that JSON has a list.
-func (p Problems) Counts() []ProblemCount {
-	counts := []ProblemCount{}
-	for _, problem := range p {
-		i, found := slices.BinarySearchFunc(counts, problem.Kind, func(c ProblemCount, k ProblemKind) int { return cmp.Compare(c.Kind, k) })
-		if !found {
-			counts = slices.Insert(counts, i, ProblemCount{Kind: problem.Kind, First: problem})
-		}
-		counts[i].Count++
-	}
-	return counts
-}
-
-// ProblemCount is how often a kind of problem was met.
-type ProblemCount struct {
-	Kind  ProblemKind `json:"kind"`
-	Count int         `json:"count"`
-	First Problem     `json:"first"`
 }

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,8 +35,10 @@ func tree(t testing.TB, files map[string]string) string {
 
 func problemsOf(d *Dataset, folder string) string {
 	var lines []string
-	for _, p := range d.Problems {
-		lines = append(lines, strings.ReplaceAll(p.Error(), folder+"/", ""))
+	for _, kind := range d.Problems.Counts() {
+		for _, p := range kind.Kept {
+			lines = append(lines, strings.ReplaceAll(p.Error(), folder+"/", ""))
+		}
 	}
 	return strings.Join(lines, "\n")
 }
@@ -84,17 +88,17 @@ images/val/none.jpg none`
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 	wantProblems := `extra/labels/x.txt, line 1: bad line: the class is 0.5
-extra/labels/x.txt, line 2: class out of range: class -1, there are 0 to 1
-labels/val/deep/a.txt, line 2: duplicate label
-labels/val/deep/a.txt, line 3: class out of range: class 2, there are 0 to 1
-labels/val/deep/a.txt, line 4: box outside 0..1: 1.5
-labels/val/deep/a.txt, line 5: not a finite number: nan
 labels/val/deep/a.txt, line 6: bad line: it has 4 numbers, want class x y w h or a polygon of three corners or more
 labels/val/deep/a.txt, line 7: bad line: "x" is no number
+labels/val/deep/a.txt, line 4: box outside 0..1: 1.5
 labels/val/deep/a.txt, line 8: box without area: 0 0.5 0.5 0 0.1
-labels/val/none.txt: picture without label
+extra/labels/x.txt, line 2: class out of range: class -1, there are 0 to 1
+labels/val/deep/a.txt, line 3: class out of range: class 2, there are 0 to 1
+labels/val/deep/a.txt, line 2: duplicate label
 extra/labels/y.txt: label without picture
-labels/val/stray.txt: label without picture`
+labels/val/stray.txt: label without picture
+labels/val/deep/a.txt, line 5: not a finite number: nan
+labels/val/none.txt: picture without label`
 	if text := problemsOf(d, folder); text != wantProblems {
 		t.Errorf("problems are\n%s\nwant\n%s", text, wantProblems)
 	}
@@ -214,9 +218,11 @@ func TestLoadCOCO(t *testing.T) {
 			t.Fatal(err)
 		}
 		var others []string
-		for _, p := range d.Problems {
-			if p.Kind == OtherName {
-				others = append(others, p.Text[len("category 7, "):])
+		for _, kind := range d.Problems.Counts() {
+			for _, p := range kind.Kept {
+				if p.Kind == OtherName {
+					others = append(others, p.Text[len("category 7, "):])
+				}
 			}
 		}
 		if got := strings.TrimSpace(fmt.Sprint(d.Names, " ", d.Categories, " ", strings.Join(others, "; "))); got != c.classes {
@@ -238,11 +244,11 @@ func TestLoadCOCO(t *testing.T) {
 	if got := fmt.Sprint(d.Pictures); got != want {
 		t.Errorf("pictures are\n%s\nwant\n%s", got, want)
 	}
-	wantProblems := `instances.json, annotation 3: label without picture: there is no image 4
-instances.json, annotation 4: class out of range: there is no category 4
-instances.json, annotation 5: bad line: bbox has 3 numbers, want x, y, width, height
+	wantProblems := `instances.json, annotation 5: bad line: bbox has 3 numbers, want x, y, width, height
+instances.json, annotation 7: box outside the picture: bbox [1 2 300 4], the picture is 30x40
 instances.json, annotation 6: box without area: bbox [1 2 0 4]
-instances.json, annotation 7: box outside the picture: bbox [1 2 300 4], the picture is 30x40`
+instances.json, annotation 4: class out of range: there is no category 4
+instances.json, annotation 3: label without picture: there is no image 4`
 	if got := problemsOf(d, folder); got != wantProblems {
 		t.Errorf("problems are\n%s\nwant\n%s", got, wantProblems)
 	}
@@ -254,11 +260,35 @@ instances.json, annotation 7: box outside the picture: bbox [1 2 300 4], the pic
 // A problem is one line on a screen, whatever the label file has.
 func TestProblemsAreShort(t *testing.T) {
 	for _, line := range []string{"0 " + strings.Repeat("0.5 ", 1000), strings.Repeat("x", 5000), "0 nan" + strings.Repeat("0", 5000) + " 1 1 1"} {
-		_, problems := parseLabels([]byte(line), 1)
-		if len(problems) != 1 || len(problems[0].Text) > 200 {
-			t.Errorf("%.20q: %d problems, the first of %d bytes", line, len(problems), len(problems[0].Text))
+		var problems Problems
+		parseLabels([]byte(line), "x.txt", 1, &problems)
+		if problems.Total() != 1 || len(problems.Counts()[0].First.Text) > 200 {
+			t.Errorf("%.20q: problems are %v", line, problems.Counts())
 		}
 	}
+}
+
+// A label file of nothing but bad lines takes about the memory that a good one
+// does: all are counted, few are kept.
+func TestManyProblems(t *testing.T) {
+	const lines = 1 << 20
+	b := bytes.Repeat([]byte("x\n"), lines)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var problems Problems
+	parseLabels(b, "x.txt", 1, &problems)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	counts := problems.Counts()
+	if problems.Total() != lines || len(counts) != 1 || counts[0].Count != lines || len(counts[0].Kept) != keptProblems ||
+		counts[0].First != counts[0].Kept[0] || counts[0].Kept[4].Line != 5 {
+		t.Errorf("problems are %d, %+v", problems.Total(), counts)
+	}
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 1<<20 {
+		t.Errorf("%d bytes are held", grown)
+	}
+	runtime.KeepAlive(problems)
 }
 
 // What tools other than COCO's own write for the same things.
@@ -402,7 +432,8 @@ func FuzzLabels(f *testing.F) {
 	f.Add([]byte("1e400 0 0 0 0\n0x1p-2 1 1 1 1\n-0 0 0 1 1\n+inf 0 nan 0 0"), 80)
 	f.Add([]byte("0\t1_0 1 1 1\n0 1 1 1 1 1 1 1\n\x00\xff"), 3)
 	f.Fuzz(func(t *testing.T, b []byte, classes int) {
-		objects, problems := parseLabels(b, classes)
+		var problems Problems
+		objects := parseLabels(b, "x.txt", classes, &problems)
 		for _, o := range objects {
 			if o.Class < 0 || o.Class >= classes {
 				t.Fatalf("class %d of %d", o.Class, classes)
@@ -419,13 +450,13 @@ func FuzzLabels(f *testing.F) {
 				lines++
 			}
 		}
-		for _, p := range problems {
-			if p.Kind == EmptyBox {
-				kept++
+		for _, c := range problems.Counts() {
+			if c.Kind == EmptyBox {
+				kept = c.Count
 			}
 		}
-		if len(objects)+len(problems)-kept != lines {
-			t.Fatalf("%d objects and %d problems of %d lines", len(objects), len(problems), lines)
+		if len(objects)+problems.Total()-kept != lines {
+			t.Fatalf("%d objects and %d problems of %d lines", len(objects), problems.Total(), lines)
 		}
 	})
 }

@@ -155,7 +155,7 @@ func TestAgainstPycocotools(t *testing.T) {
 				t.Fatal(err)
 			}
 			read, err := LoadCOCO(t.TempDir(), truth, nil)
-			if err != nil || len(read.Problems) != 0 {
+			if err != nil || read.Problems.Total() != 0 {
 				t.Fatal(err, read.Problems)
 			}
 			m := Evaluate(read, detections, c.classes, className, Options{})

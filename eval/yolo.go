@@ -222,22 +222,17 @@ func stemID(path string) any {
 func (d *Dataset) readLabels(path string, classes int) ([]Object, error) {
 	b, err := readAtMost(path, maxLabelBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		d.Problems = append(d.Problems, Problem{Kind: NoLabels, File: path})
+		d.Problems.Add(Problem{Kind: NoLabels, File: path})
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	objects, problems := parseLabels(b, classes)
-	for _, p := range problems {
-		p.File = path
-		d.Problems = append(d.Problems, p)
-	}
-	return objects, nil
+	return parseLabels(b, path, classes, &d.Problems), nil
 }
 
-// parseLabels reads the text of a label file.
-func parseLabels(b []byte, classes int) (objects []Object, problems Problems) {
+// parseLabels reads the text of a label file, and adds what is wrong with it.
+func parseLabels(b []byte, file string, classes int, problems *Problems) (objects []Object) {
 	scanner := bufio.NewScanner(bytes.NewReader(b))
 	scanner.Buffer(nil, maxLabelBytes+1)
 	seen := map[Object]bool{}
@@ -251,14 +246,14 @@ func parseLabels(b []byte, classes int) (objects []Object, problems Problems) {
 			kind = Duplicate
 		}
 		if kind != "" {
-			problems = append(problems, Problem{Kind: kind, Line: line, Text: short(text)})
+			problems.Add(Problem{Kind: kind, File: file, Line: line, Text: short(text)})
 		}
 		if kind == "" || kind == EmptyBox {
 			seen[o] = true
 			objects = append(objects, o)
 		}
 	}
-	return objects, problems
+	return objects
 }
 
 // short cuts a text that stands in a message: a line of a label file can have
@@ -352,7 +347,7 @@ func (d *Dataset) findStray() error {
 	}
 	slices.Sort(stray)
 	for _, path := range stray {
-		d.Problems = append(d.Problems, Problem{Kind: NoPicture, File: path})
+		d.Problems.Add(Problem{Kind: NoPicture, File: path})
 	}
 	return nil
 }

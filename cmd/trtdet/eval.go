@@ -86,17 +86,17 @@ func evalModel(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := strict(c, data.Problems); err != nil {
+	if err := strict(c, &data.Problems); err != nil {
 		return err
 	}
 	measured, err := detectAll(c, detector, data, options)
 	if err != nil {
 		return err
 	}
-	if err := strict(c, data.Problems); err != nil {
+	if err := strict(c, &data.Problems); err != nil {
 		return err
 	}
-	warnOfProblems(c, data.Problems)
+	warnOfProblems(c, &data.Problems)
 	height, width := detector.InputSize()
 	e := &report.Evaluation{
 		Model: c.Args().First(), Data: c.String("data") + c.String("annotations"), Device: detector.Device(), Height: height, Width: width,
@@ -169,9 +169,10 @@ func loadDataset(c *cli.Context, d *engine.Detector) (*eval.Dataset, error) {
 
 // measured is what a model made of a dataset.
 type measured struct {
-	detections [][]eval.Detection
-	times      report.StageTimes
-	unread     int
+	detections  [][]eval.Detection
+	times       report.StageTimes
+	unread      int
+	firstUnread error
 }
 
 // detectAll takes every picture through the detector. Pictures that cannot be
@@ -189,11 +190,14 @@ func detectAll(c *cli.Context, d *engine.Detector, data *eval.Dataset, o *engine
 			p := pictures[item.Index]
 			if item.Err != nil {
 				m.unread++
-				data.Problems = append(data.Problems, eval.Problem{Kind: eval.UnreadPicture, File: p.Path, Text: errorText(item.Err)})
+				problem := eval.Problem{Kind: eval.UnreadPicture, File: p.Path, Text: errorText(item.Err)}
+				if data.Problems.Add(problem); m.firstUnread == nil {
+					m.firstUnread = problem
+				}
 				return nil
 			}
 			if problem := p.SetSize(item.Width, item.Height); problem != nil {
-				data.Problems = append(data.Problems, *problem)
+				data.Problems.Add(*problem)
 			}
 			m.add(item)
 			data.Pictures = append(data.Pictures, p)
@@ -202,7 +206,7 @@ func detectAll(c *cli.Context, d *engine.Detector, data *eval.Dataset, o *engine
 	})
 	progress.finish()
 	if err == nil && len(data.Pictures) == 0 {
-		err = fmt.Errorf("none of %s can be read; the first: %w", count(len(pictures), "picture"), data.Problems[len(data.Problems)-m.unread])
+		err = fmt.Errorf("none of %s can be read; the first: %w", count(len(pictures), "picture"), m.firstUnread)
 	}
 	m.times = perPicture(m.times, len(data.Pictures))
 	return m, err
@@ -241,30 +245,23 @@ func perPicture(t report.StageTimes, n int) report.StageTimes {
 }
 
 // strict makes problems an error where --strict asks for it.
-func strict(c *cli.Context, problems eval.Problems) error {
-	if !c.Bool("strict") || len(problems) == 0 {
+func strict(c *cli.Context, problems *eval.Problems) error {
+	if !c.Bool("strict") || problems.Total() == 0 {
 		return nil
 	}
 	warnOfProblems(c, problems)
-	return fmt.Errorf("--strict: the dataset has %s", count(len(problems), "problem"))
+	return fmt.Errorf("--strict: the dataset has %s", count(problems.Total(), "problem"))
 }
 
-// warnOfProblems names the first few problems of each kind.
-func warnOfProblems(c *cli.Context, problems eval.Problems) {
-	const shown = 5
+// warnOfProblems counts the problems of each kind and names the first few.
+func warnOfProblems(c *cli.Context, problems *eval.Problems) {
 	for _, kind := range problems.Counts() {
 		fmt.Fprintf(c.App.ErrWriter, "trtdet: warning: %d x %s\n", kind.Count, kind.Kind)
-		left := shown
-		for _, p := range problems {
-			if p.Kind != kind.Kind {
-				continue
-			}
-			if left == 0 {
-				fmt.Fprintf(c.App.ErrWriter, "    and %d more\n", kind.Count-shown)
-				break
-			}
-			left--
+		for _, p := range kind.Kept {
 			fmt.Fprintf(c.App.ErrWriter, "    %s\n", report.Printable(p.Error()))
+		}
+		if more := kind.Count - len(kind.Kept); more > 0 {
+			fmt.Fprintf(c.App.ErrWriter, "    and %d more\n", more)
 		}
 	}
 }
