@@ -23,26 +23,30 @@ type instances struct {
 }
 
 type cocoImage struct {
-	ID       *cocoID `json:"id"`
-	FileName string  `json:"file_name"`
-	Width    float64 `json:"width"`
-	Height   float64 `json:"height"`
+	ID       *cocoID    `json:"id"`
+	FileName string     `json:"file_name"`
+	Width    cocoNumber `json:"width"`
+	Height   cocoNumber `json:"height"`
 }
 
 type cocoAnnotation struct {
-	ID         cocoID    `json:"id"`
-	ImageID    cocoID    `json:"image_id"`
-	CategoryID cocoInt   `json:"category_id"`
-	BBox       []float64 `json:"bbox"` // x, y, width, height
-	Area       *float64  `json:"area"`
-	IsCrowd    cocoInt   `json:"iscrowd"`
+	ID         cocoID       `json:"id"`
+	ImageID    cocoID       `json:"image_id"`
+	CategoryID cocoInt      `json:"category_id"`
+	BBox       []cocoNumber `json:"bbox"` // x, y, width, height
+	Area       cocoNumber   `json:"area"` // unsaid where it has none
+	IsCrowd    cocoInt      `json:"iscrowd"`
 
 	odd string // what is wrong with its JSON
 }
 
+// unsaid is a number that no JSON has.
+const unsaid = cocoNumber(-math.MaxFloat64)
+
 // UnmarshalJSON keeps what is wrong with one annotation to it.
 func (a *cocoAnnotation) UnmarshalJSON(b []byte) error {
 	type plain cocoAnnotation
+	a.Area = unsaid
 	if err := json.Unmarshal(b, (*plain)(a)); err != nil {
 		a.odd = oddJSON(err)
 	}
@@ -54,16 +58,37 @@ type cocoCategory struct {
 	Name string  `json:"name"`
 }
 
+// cocoNumber is a number, NaN where the file has null or a number that is none.
+type cocoNumber float64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *cocoNumber) UnmarshalJSON(b []byte) error {
+	if text := string(b); text == noNumber || text == "null" {
+		*n = cocoNumber(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(b, (*float64)(n))
+}
+
+// pixels is a side of a picture, 0 where the file does not know it.
+func (n cocoNumber) pixels() int {
+	if n > 0 {
+		return int(n)
+	}
+	return 0
+}
+
 // cocoID is an id, a number or a text.
 type cocoID struct {
 	number cocoInt
 	text   string
+	isText bool
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (id *cocoID) UnmarshalJSON(b []byte) error {
 	*id = cocoID{}
-	if b[0] == '"' {
+	if id.isText = b[0] == '"'; id.isText {
 		return json.Unmarshal(b, &id.text)
 	}
 	return json.Unmarshal(b, &id.number)
@@ -73,7 +98,7 @@ func (id *cocoID) UnmarshalJSON(b []byte) error {
 func (id cocoID) MarshalJSON() ([]byte, error) { return json.Marshal(id.value()) }
 
 func (id cocoID) value() any {
-	if id.text != "" {
+	if id.isText {
 		return id.text
 	}
 	return int64(id.number)
@@ -118,7 +143,7 @@ func oddJSON(err error) string {
 	case errors.As(err, &of):
 		return fmt.Sprintf("%s is JSON's %s", of.Field, of.Value)
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("it is not JSON at byte %d (%s); NaN and Infinity, which Python writes, are none", syntax.Offset, syntax)
+		return fmt.Sprintf("it is not JSON at byte %d (%s)", syntax.Offset, syntax)
 	}
 	return err.Error()
 }
@@ -235,7 +260,7 @@ func (d *Dataset) takeImages(images []cocoImage, folder string) (map[cocoID]int,
 		places[*image.ID] = i
 		d.Pictures = append(d.Pictures, Picture{
 			Path: filepath.Join(folder, filepath.FromSlash(image.FileName)), ID: image.ID.value(),
-			Width: int(image.Width), Height: int(image.Height),
+			Width: image.Width.pixels(), Height: image.Height.pixels(),
 		})
 	}
 	return places, nil
@@ -246,6 +271,9 @@ func (d *Dataset) takeImages(images []cocoImage, folder string) (map[cocoID]int,
 func (d *Dataset) takeAnnotation(a cocoAnnotation, places map[cocoID]int, classes map[cocoInt]int) (*Picture, ProblemKind, string) {
 	if a.odd != "" {
 		return nil, BadLine, a.odd
+	}
+	if a.ImageID == (cocoID{isText: true}) {
+		return nil, NotANumber, "image_id"
 	}
 	place, known := places[a.ImageID]
 	if !known {
@@ -260,7 +288,13 @@ func (d *Dataset) takeAnnotation(a cocoAnnotation, places map[cocoID]int, classe
 		return nil, BadLine, fmt.Sprintf("bbox has %d numbers, want x, y, width, height", len(a.BBox))
 	}
 	p := &d.Pictures[place]
-	x, y, w, h := a.BBox[0], a.BBox[1], a.BBox[2], a.BBox[3]
+	x, y, w, h := float64(a.BBox[0]), float64(a.BBox[1]), float64(a.BBox[2]), float64(a.BBox[3])
+	if math.IsNaN(x + y + w + h) {
+		return nil, NotANumber, fmt.Sprintf("bbox %v", a.BBox)
+	}
+	if math.IsNaN(float64(a.Area)) {
+		return nil, NotANumber, "area"
+	}
 	if !(w > 0 && h > 0) {
 		return p, EmptyBox, fmt.Sprintf("bbox %v", a.BBox)
 	}
@@ -272,9 +306,12 @@ func (d *Dataset) takeAnnotation(a cocoAnnotation, places map[cocoID]int, classe
 }
 
 func newObject(a cocoAnnotation, classes map[cocoInt]int) Object {
-	o := Object{Class: classes[a.CategoryID], Box: [4]float64(a.BBox), Crowd: a.IsCrowd != 0}
-	if o.Area = o.Box[2] * o.Box[3]; a.Area != nil {
-		o.Area = *a.Area
+	o := Object{Class: classes[a.CategoryID], Crowd: a.IsCrowd != 0}
+	for i, v := range a.BBox {
+		o.Box[i] = float64(v)
+	}
+	if o.Area = o.Box[2] * o.Box[3]; a.Area != unsaid {
+		o.Area = float64(a.Area)
 	}
 	return o
 }
@@ -289,7 +326,7 @@ func readJSON(path string, v any) error {
 	if mark, _ := text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
 		text.Discard(len(mark)) //nolint:errcheck // they have been read
 	}
-	decoder := json.NewDecoder(text)
+	decoder := json.NewDecoder(&bareWordReader{r: text})
 	err = decoder.Decode(v)
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		return err

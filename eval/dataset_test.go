@@ -1,10 +1,12 @@
 package eval
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"github.com/trtdet/trtdet/model"
 )
@@ -318,6 +321,64 @@ i.json, annotation 5: bad line: iscrowd is JSON's string`
 	}
 }
 
+// Python's json.dump writes NaN and Infinity, which are no JSON.
+func TestLoadCOCOOfPython(t *testing.T) {
+	folder := tree(t, map[string]string{
+		"i.json": `{"info":{"year":NaN,"text":"a \"NaN\\"},"images":[{"id":1,"file_name":"NaN, -Infinity.jpg","width":NaN,"height":Infinity},
+			{"id":2,"file_name":"b.jpg","width":30,"height":40,"depth":-Infinity}],"categories":[{"id":1,"name":"a"}],
+			"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[1,NaN,3,4]},
+				{"id":2,"image_id":1,"category_id":1,"bbox":[1,-2,3,4],"score":NaN},
+				{"id":3,"image_id":1,"category_id":1,"bbox":[1,2,Infinity,-Infinity],"area":12},
+				{"id":4,"image_id":1,"category_id":1,"bbox":[1,2,3,4],"area":NaN},
+				{"id":5,"image_id":1,"category_id":1,"bbox":[1,2,3,null]},
+				{"id":6,"image_id":NaN,"category_id":1,"bbox":[1,2,3,4]},
+				{"id":NaN,"image_id":1,"category_id":1,"bbox":[5,6,7,8],"area":9}]}`,
+	})
+	d, err := LoadCOCO(folder, filepath.Join(folder, "i.json"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("[{%[1]s/NaN, -Infinity.jpg 1 0 0 [{0 [1 -2 3 4] 12 false} {0 [5 6 7 8] 9 false}] false} {%[1]s/b.jpg 2 30 40 [] false}]", folder)
+	if got := fmt.Sprint(d.Pictures); got != want {
+		t.Errorf("pictures are\n%s\nwant\n%s", got, want)
+	}
+	wantProblems := `i.json, annotation 1: not a finite number: bbox [1 NaN 3 4]
+i.json, annotation 3: not a finite number: bbox [1 2 NaN NaN]
+i.json, annotation 4: not a finite number: area
+i.json, annotation 5: not a finite number: bbox [1 2 3 NaN]
+i.json, annotation 6: not a finite number: image_id`
+	if got := problemsOf(d, folder); got != wantProblems {
+		t.Errorf("problems are\n%s\nwant\n%s", got, wantProblems)
+	}
+}
+
+// Words are found wherever reads end, and texts are left alone.
+func TestBareWords(t *testing.T) {
+	for text, want := range map[string]string{
+		`[NaN,Infinity,-Infinity]`:  `["" ,""      ,""       ]`,
+		`["NaN","a\"NaN","\\",NaN]`: `["NaN","a\"NaN","\\","" ]`,
+		`[Na,-1,-Infinit,N`:         `[Na,-1,-Infinit,N`,
+	} {
+		for name, r := range map[string]io.Reader{
+			"whole": strings.NewReader(text), "byte by byte": iotest.OneByteReader(strings.NewReader(text)), "in halves": iotest.HalfReader(strings.NewReader(text)),
+		} {
+			for _, part := range []int{1, 2, 3, 5, 100} {
+				var got []byte
+				for reader, buffer := (&bareWordReader{r: bufio.NewReaderSize(r, 16)}), make([]byte, part); ; {
+					n, err := reader.Read(buffer)
+					if got = append(got, buffer[:n]...); err != nil {
+						break
+					}
+				}
+				if string(got) != want {
+					t.Errorf("%s %s, %d bytes at once: %s, want %s", text, name, part, got, want)
+				}
+				r = strings.NewReader(text)
+			}
+		}
+	}
+}
+
 // Many tools leave the pictures' sizes out: boxes are pixels all the same.
 func TestLoadCOCOWithoutSizes(t *testing.T) {
 	folder := tree(t, map[string]string{
@@ -342,14 +403,14 @@ func TestLoadCOCOFails(t *testing.T) {
 		`{"images":[`:                           "it ends too early",
 		"{}":                                    "lists 0 images",
 		`{"images":[{"id":1,"file_name":"a"}]}`: "0 categories",
-		`{"images":[{"file_name":"a"}],` + cats + `}`:                                                                    "image 0 has no id",
-		`{"images":[{"id":1},{"id":1}],` + cats + `}`:                                                                    "no file_name",
-		`{"images":[{"id":1,"file_name":"a"},{"id":1,"file_name":"b"}],` + cats + `}`:                                    "two images have the id 1",
-		`{"images":[{"id":1,"file_name":"a"}],"categories":[{"id":1,"name":"a"},{"id":1,"name":"b"}]}`:                   "two categories have the id 1",
-		`{"images":[{"id":1,"file_name":"a"}],"annotations":[{"image_id":1,"category_id":1,"bbox":[NaN]}],` + cats + `}`: "it is not JSON at byte 91",
-		`{"images":[{"id":1,"file_name":"a"}],` + cats + `}{}`:                                                           "something follows",
-		`{"images":[{"id":1.5,"file_name":"a"}],` + cats + `}`:                                                           "images.id is JSON's number 1.5",
-		`{"images":[{"id":1,"file_name":"a","width":"1"}],` + cats + `}`:                                                 "images.width is JSON's string",
+		`{"images":[{"file_name":"a"}],` + cats + `}`:                                                  "image 0 has no id",
+		`{"images":[{"id":1},{"id":1}],` + cats + `}`:                                                  "no file_name",
+		`{"images":[{"id":1,"file_name":"a"},{"id":1,"file_name":"b"}],` + cats + `}`:                  "two images have the id 1",
+		`{"images":[{"id":1,"file_name":"a"}],"categories":[{"id":1,"name":"a"},{"id":1,"name":"b"}]}`: "two categories have the id 1",
+		`{"images":[{"id":1,"file_name":"a","width":NaN},nope],` + cats + `}`:                          "it is not JSON at byte 50",
+		`{"images":[{"id":1,"file_name":"a"}],` + cats + `}{}`:                                         "something follows",
+		`{"images":[{"id":1.5,"file_name":"a"}],` + cats + `}`:                                         "images.id is JSON's number 1.5",
+		`{"images":[{"id":1,"file_name":"a","width":"1"}],` + cats + `}`:                               "images.width is JSON's string",
 	} {
 		folder := tree(t, map[string]string{"i.json": text})
 		if _, err := LoadCOCO(folder, filepath.Join(folder, "i.json"), nil); !errors.Is(err, ErrDataset) || !strings.Contains(err.Error(), word) {

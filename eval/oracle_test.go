@@ -82,15 +82,18 @@ func annotations(t testing.TB, path string, d *Dataset) {
 	file := instances{Annotations: []cocoAnnotation{}}
 	for i, p := range d.Pictures {
 		id := cocoID{number: cocoInt(p.ID.(int64))}
-		file.Images = append(file.Images, cocoImage{ID: &id, FileName: p.Path, Width: float64(p.Width), Height: float64(p.Height)})
+		file.Images = append(file.Images, cocoImage{ID: &id, FileName: p.Path, Width: cocoNumber(p.Width), Height: cocoNumber(p.Height)})
 		for k := range p.Objects {
 			o := &p.Objects[k]
-			crowd := cocoInt(0)
+			crowd, box := cocoInt(0), make([]cocoNumber, 4)
+			for i, v := range o.Box {
+				box[i] = cocoNumber(v)
+			}
 			if o.Crowd {
 				crowd = 1
 			}
 			file.Annotations = append(file.Annotations, cocoAnnotation{ID: cocoID{number: cocoInt(1 + 1000*i + k)}, ImageID: id,
-				CategoryID: cocoInt(d.Categories[o.Class]), BBox: o.Box[:], Area: &o.Area, IsCrowd: crowd})
+				CategoryID: cocoInt(d.Categories[o.Class]), BBox: box, Area: cocoNumber(o.Area), IsCrowd: crowd})
 		}
 	}
 	for c, name := range d.Names {
