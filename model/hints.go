@@ -143,7 +143,7 @@ func (s *said) readData(path string) error {
 		return fmt.Errorf("--data %w", err)
 	}
 	if d.Names == nil {
-		return fmt.Errorf("%w: --data %s has no names", ErrHint, path)
+		return fmt.Errorf("%w: --data %s has no names; write the classes into it in their order, as in names: [cat, dog]", ErrHint, path)
 	}
 	if len(s.names) == 0 {
 		s.names, s.namesSource = d.Names, "--data "+path

@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"strconv"
 )
 
 const maxClasses = 1 << 16
@@ -26,15 +27,24 @@ func namesOf(v any) ([]string, error) {
 		}
 		names, seen := make([]string, len(v)), make([]bool, len(v))
 		for _, p := range v {
-			id, ok := intOf(p.key)
+			id, ok := idOf(p.key)
 			if !ok || id < 0 || id >= len(v) || seen[id] {
-				return nil, fmt.Errorf("names has key %v, want the class ids 0 to %d", p.key, len(v)-1)
+				return nil, fmt.Errorf("names has key %v, want each of the class ids 0 to %d once", p.key, len(v)-1)
 			}
 			names[id], seen[id] = textOf(p.value), true
 		}
 		return names, nil
 	}
 	return nil, fmt.Errorf("names is neither a list nor a dict")
+}
+
+// idOf takes a class id as a number or, as '0' in YAML and "0" in JSON, a text.
+func idOf(key any) (int, bool) {
+	if text, ok := key.(string); ok {
+		id, err := strconv.Atoi(text)
+		return id, err == nil
+	}
+	return intOf(key)
 }
 
 // textOf writes a name that a file has as a number or bool the way the file

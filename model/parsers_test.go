@@ -101,6 +101,24 @@ func TestYAMLByteOrderMark(t *testing.T) {
 	}
 }
 
+// Class ids as YAML users quote them.
+func TestNamesByText(t *testing.T) {
+	for text, want := range map[string]string{
+		"names: {'0': dog, '1': cat}": "[dog cat]", "names:\n  \"1\": cat\n  0: dog\n": "[dog cat]", `{"names": {"0": "dog"}}`: "[dog]",
+		"names: {'0': dog, '00': cat}": "key 00, want each of the class ids 0 to 1 once", "names: {'0': dog, x: cat}": "key x, want each",
+		"names: {'0': dog, '2': cat}": "key 2, want",
+	} {
+		top, err := parseYAML([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := namesOf(top["names"])
+		if got := fmt.Sprint(names, err); !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 // manifest is a sound one.
 func manifest() *Manifest {
 	return &Manifest{
