@@ -85,11 +85,13 @@ type runProgress struct {
 
 // startRunProgress expects total pictures, -1 where nobody knows.
 func startRunProgress(c *console, total int) runProgress {
-	return runProgress{c, progressbar.NewOptions(total, progressbar.OptionSetWriter(io.Discard),
+	bar := progressbar.NewOptions(total, progressbar.OptionSetWriter(io.Discard),
 		progressbar.OptionSetDescription("pictures"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionSetItsString("pictures"), progressbar.OptionSetWidth(min(40, c.width()/4)),
 		// drawn by step alone
-		progressbar.OptionSetSpinnerChangeInterval(0))}
+		progressbar.OptionSetSpinnerChangeInterval(0))
+	bar.StartWithoutRender() // the clock: it would start when the first picture is done
+	return runProgress{c, bar}
 }
 
 // step draws the bar one picture on.
