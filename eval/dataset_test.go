@@ -260,6 +260,48 @@ instances.json, annotation 3: label without picture: there is no image 4`
 	}
 }
 
+// What other programs leave among pictures and labels is no problem, and a
+// picture that is not there is one.
+func TestLoadYOLOWithoutNoise(t *testing.T) {
+	folder := tree(t, map[string]string{
+		"data.yaml": "val: list.txt\n", "list.txt": "images/a.jpg\nREADME.md\nimages/gone.jpg\nimages/b.jpg\n", "README.md": "",
+		"images/a.jpg": "", "labels/a.txt": "0 0.5 0.5 0.1 0.1\n", "images/b.jpg": "", "labels/classes.txt": "dog\n3 cats\n7\n",
+	})
+	d, err := LoadYOLO(filepath.Join(folder, "data.yaml"), "val", 1)
+	if err != nil || len(d.Pictures) != 3 {
+		t.Fatalf("%v, %v", d, err)
+	}
+	if got := problemsOf(d, folder); got != "labels/b.txt: picture without label" {
+		t.Errorf("problems are\n%s", got)
+	}
+	// labels of a lost picture that happens to be called so
+	if err := os.WriteFile(filepath.Join(folder, "labels/classes.txt"), []byte("7 0.5 0.5 0.1 0.1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d, err = LoadYOLO(filepath.Join(folder, "data.yaml"), "val", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := problemsOf(d, folder); !strings.Contains(got, "labels/classes.txt: label without picture") {
+		t.Errorf("problems are\n%s", got)
+	}
+}
+
+func TestSharedIDs(t *testing.T) {
+	folder := tree(t, map[string]string{"data.yaml": "val: images\n", "images/a/1.jpg": "", "images/b/01.jpg": "", "images/b/x.jpg": "", "images/c/1.png": ""})
+	d, err := LoadYOLO(filepath.Join(folder, "data.yaml"), "val", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, one, other := d.SharedIDs(); n != 2 || one != folder+"/images/a/1.jpg" || other != folder+"/images/b/01.jpg" {
+		t.Errorf("%d, %s and %s", n, one, other)
+	}
+	d.Pictures = d.Pictures[1:3]
+	if n, _, _ := d.SharedIDs(); n != 0 {
+		t.Errorf("%d of different ids", n)
+	}
+}
+
 // A problem is one line on a screen, whatever the label file has.
 func TestProblemsAreShort(t *testing.T) {
 	for _, line := range []string{"0 " + strings.Repeat("0.5 ", 1000), strings.Repeat("x", 5000), "0 nan" + strings.Repeat("0", 5000) + " 1 1 1"} {

@@ -3,6 +3,7 @@
 // different numbers and never share a name.
 //
 // It reads datasets (YOLOv5's data.yaml with label files, COCO's
-// instances.json) and computes; it runs no model and draws nothing. Everything
-// it returns is the caller's; nothing is shared between calls.
+// instances.json), takes them through a detector, and computes; it opens no
+// model and draws nothing. Everything it returns is the caller's; nothing is
+// shared between calls.
 package eval

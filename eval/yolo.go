@@ -56,11 +56,11 @@ func LoadYOLO(dataFile, split string, classes int) (*Dataset, error) {
 			strings.Join(data.Splits[split], ", "), strings.Join(imaging.Extensions, " "))
 	}
 	for _, path := range paths {
-		objects, err := d.readLabels(labelPath(path), classes)
+		objects, err := d.readLabels(path, classes)
 		if err != nil {
 			return nil, err
 		}
-		d.Pictures = append(d.Pictures, Picture{Path: path, ID: stemID(path), Objects: objects, relative: true})
+		d.Pictures = append(d.Pictures, Picture{Path: path, ID: StemID(path), Objects: objects, relative: true})
 	}
 	return d, d.findStray()
 }
@@ -116,7 +116,7 @@ func pictures(entry, root string) ([]string, error) {
 	for line := range strings.Lines(string(b)) {
 		path := strings.TrimSpace(line)
 		switch {
-		case path == "":
+		case !imaging.IsPicture(path):
 			continue
 		case strings.HasPrefix(path, "./"):
 			path = filepath.Join(filepath.Dir(entry), path)
@@ -207,22 +207,17 @@ func labelPath(picture string) string {
 	return stem + ".txt"
 }
 
-// stemID is what YOLOv5 calls a picture in COCO files.
-func stemID(path string) any {
-	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	if n, err := strconv.ParseInt(stem, 10, 64); err == nil {
-		return n
-	}
-	return stem
-}
-
-// readLabels reads one label file: a line "class x y w h" for each object,
+// readLabels reads the labels of a picture: a line "class x y w h" for each object,
 // center and sides from 0 to 1, or "class x1 y1 x2 y2 x3 y3 ...", the corners of
 // a polygon, whose box counts.
-func (d *Dataset) readLabels(path string, classes int) ([]Object, error) {
+func (d *Dataset) readLabels(picture string, classes int) ([]Object, error) {
+	path := labelPath(picture)
 	b, err := readAtMost(path, maxLabelBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		d.Problems.Add(Problem{Kind: NoLabels, File: path})
+		// where the picture is not there either, that is what is wrong, and said when it is read
+		if _, err := os.Stat(picture); err == nil {
+			d.Problems.Add(Problem{Kind: NoLabels, File: path})
+		}
 		return nil, nil
 	}
 	if err != nil {
@@ -340,7 +335,7 @@ func (d *Dataset) findStray() error {
 			return err
 		}
 		for _, e := range entries {
-			if path := filepath.Join(folder, e.Name()); apart && filepath.Ext(path) == ".txt" && !known[path] {
+			if path := filepath.Join(folder, e.Name()); apart && filepath.Ext(path) == ".txt" && !known[path] && !isClassList(path) {
 				stray = append(stray, path)
 			}
 		}
@@ -350,4 +345,14 @@ func (d *Dataset) findStray() error {
 		d.Problems.Add(Problem{Kind: NoPicture, File: path})
 	}
 	return nil
+}
+
+// isClassList tells labelImg's classes.txt, which it leaves among the labels,
+// from the labels of a lost picture.
+func isClassList(path string) bool {
+	if filepath.Base(path) != "classes.txt" {
+		return false
+	}
+	b, err := readAtMost(path, maxLabelBytes)
+	return err == nil && len(parseLabels(b, path, math.MaxInt32, &Problems{})) == 0
 }

@@ -1,58 +1,27 @@
 package report
 
 import (
-	"encoding/json"
 	"io"
-	"path/filepath"
-	"strconv"
-	"strings"
+
+	"github.com/trtdet/trtdet/eval"
 )
 
-// coco writes one array of COCO detection results: image_id is the unique
-// name's stem, as a number where it is one (as YOLOv5 does), category_id the class
-// index, bbox [x, y, width, height] in pixels of the picture.
-type coco struct {
-	w     io.Writer
-	first bool
-}
+// coco writes COCO results: image_id is what YOLOv5 makes of the unique name,
+// category_id the class index.
+type coco struct{ *eval.Results }
 
-func newCOCO(w io.Writer) *coco { return &coco{w, true} }
+func newCOCO(w io.Writer) coco { return coco{eval.NewResults(w)} }
 
-func (c *coco) Write(r *Record) error {
+func (c coco) Write(r *Record) error {
 	if r.Err != nil {
 		return nil
 	}
-	stem := strings.TrimSuffix(r.Name, filepath.Ext(r.Name))
-	var id any = stem
-	if n, err := strconv.ParseInt(stem, 10, 64); err == nil {
-		id = n
-	}
+	id := eval.StemID(r.Name)
 	for _, d := range r.Detections {
-		line, err := json.Marshal(struct {
-			ImageID    any        `json:"image_id"`
-			CategoryID int        `json:"category_id"`
-			BBox       [4]float32 `json:"bbox"`
-			Score      float32    `json:"score"`
-		}{id, d.ClassID, [4]float32{d.Box.X1, d.Box.Y1, d.Box.Width(), d.Box.Height()}, d.Score})
-		if err != nil {
-			return err
-		}
-		lead := ",\n"
-		if c.first {
-			lead, c.first = "[\n", false
-		}
-		if _, err := io.WriteString(c.w, lead+string(line)); err != nil {
+		box := [4]float32{d.Box.X1, d.Box.Y1, d.Box.Width(), d.Box.Height()}
+		if err := c.Results.Write(eval.Result[float32]{ImageID: id, CategoryID: d.ClassID, BBox: box, Score: d.Score}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (c *coco) Close() error {
-	end := "\n]\n"
-	if c.first {
-		end = "[]\n"
-	}
-	_, err := io.WriteString(c.w, end)
-	return err
 }

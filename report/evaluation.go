@@ -27,7 +27,7 @@ type Evaluation struct {
 	Settings EvaluationSettings `json:"settings"`
 	*eval.Metrics
 	// Times is the mean time of a picture in each stage.
-	Times    StageTimes          `json:"milliseconds"`
+	Times    eval.StageTimes     `json:"milliseconds"`
 	Problems []eval.ProblemCount `json:"problems"`
 }
 
@@ -38,15 +38,10 @@ type EvaluationSettings struct {
 	MaxDet     int     `json:"max_det"`
 	MultiLabel bool    `json:"multi_label"`
 	Batch      int     `json:"batch"`
-}
-
-// StageTimes are milliseconds a picture.
-type StageTimes struct {
-	Read      float64 `json:"read"`
-	Letterbox float64 `json:"letterbox"`
-	Network   float64 `json:"network"`
-	Decode    float64 `json:"decode"`
-	NMS       float64 `json:"nms"`
+	// Slots is how many batches were in the network at once, Threads how many
+	// threads the CPU had for all of them.
+	Slots   int `json:"slots"`
+	Threads int `json:"threads"`
 }
 
 // Write writes the evaluation in one of EvaluationFormats.
@@ -153,9 +148,9 @@ func confidence(f float32) string { return strconv.FormatFloat(float64(f), 'g', 
 
 // times is the line about the stages.
 func (e *Evaluation) times() string {
-	t := e.Times
-	return fmt.Sprintf("A picture took %.1f ms to read, %.1f to letterbox, %.1f in the network (%s, %dx%d), %.2f to decode and %.2f for NMS.",
-		t.Read, t.Letterbox, t.Network, e.Device, e.Width, e.Height, t.Decode, t.NMS)
+	t, s := e.Times, e.Settings
+	return fmt.Sprintf("A picture took %.1f ms to read, %.1f to letterbox, %.1f in the network (%s, %dx%d, batch %d, slots %d, threads %d), %.2f to decode "+
+		"and %.2f for NMS.", t.Read, t.Letterbox, t.Network, e.Device, e.Width, e.Height, s.Batch, s.Slots, s.Threads, t.Decode, t.NMS)
 }
 
 // rounded writes a figure with some decimals, all of them for -1; a dash, or

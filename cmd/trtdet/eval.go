@@ -1,16 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"iter"
+	"runtime"
 	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/eval"
-	"github.com/trtdet/trtdet/pipeline"
 	"github.com/trtdet/trtdet/report"
 )
 
@@ -89,7 +89,7 @@ func evalModel(c *cli.Context) error {
 	if err := strict(c, &data.Problems); err != nil {
 		return err
 	}
-	measured, err := detectAll(c, detector, data, options)
+	found, err := detect(c, detector, data, options)
 	if err != nil {
 		return err
 	}
@@ -102,14 +102,15 @@ func evalModel(c *cli.Context) error {
 		Model: c.Args().First(), Data: c.String("data") + c.String("annotations"), Device: detector.Device(), Height: height, Width: width,
 		Settings: report.EvaluationSettings{
 			Conf: *options.Head.Conf, IoU: *options.Head.IoU, MaxDet: options.MaxDet, MultiLabel: options.MultiLabel, Batch: options.Batch,
+			Slots: detector.Slots(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)),
 		},
-		Metrics: eval.Evaluate(data, measured.detections, detector.Spec().Head.Classes, detector.ClassName, eval.Options{ConfSweep: sweep}),
-		Times:   measured.times, Problems: data.Problems.Counts(),
+		Metrics: eval.Evaluate(data, found.Pictures, detector.Spec().Head.Classes, detector.ClassName, eval.Options{ConfSweep: sweep}),
+		Times:   found.Times, Problems: data.Problems.Counts(),
 	}
 	// each of them, whatever becomes of the others: the detections may have taken hours
 	err = e.Write(c.String("format"), c.App.Writer)
-	failed := measured.unread > 0
-	for _, unsaved := range []error{saveResults(c, data, measured.detections), savePlots(c, e)} {
+	failed := found.Unread > 0
+	for _, unsaved := range []error{saveResults(c, data, found.Pictures), savePlots(c, e)} {
 		if unsaved != nil {
 			fmt.Fprintln(c.App.ErrWriter, "trtdet: "+errorText(unsaved))
 			failed = true
@@ -167,81 +168,11 @@ func loadDataset(c *cli.Context, d *engine.Detector) (*eval.Dataset, error) {
 	return eval.LoadYOLO(c.String("data"), c.String("split"), spec.Head.Classes)
 }
 
-// measured is what a model made of a dataset.
-type measured struct {
-	detections  [][]eval.Detection
-	times       report.StageTimes
-	unread      int
-	firstUnread error
-}
-
-// detectAll takes every picture through the detector. Pictures that cannot be
-// read leave the dataset.
-func detectAll(c *cli.Context, d *engine.Detector, data *eval.Dataset, o *engine.Options) (*measured, error) {
-	m := &measured{}
-	screen := c.App.ErrWriter.(*console)
-	progress := startRunProgress(screen, len(data.Pictures))
-	pictures := data.Pictures
-	data.Pictures = nil
-	err := pipeline.Run(c.Context, d, paths(pictures), pipeline.Options{
-		Batch: o.Batch, Workers: o.Threads,
-		Emit: func(item *pipeline.Item) error {
-			progress.step()
-			p := pictures[item.Index]
-			if item.Err != nil {
-				m.unread++
-				problem := eval.Problem{Kind: eval.UnreadPicture, File: p.Path, Text: errorText(item.Err)}
-				if data.Problems.Add(problem); m.firstUnread == nil {
-					m.firstUnread = problem
-				}
-				return nil
-			}
-			if problem := p.SetSize(item.Width, item.Height); problem != nil {
-				data.Problems.Add(*problem)
-			}
-			m.add(item)
-			data.Pictures = append(data.Pictures, p)
-			return nil
-		},
-	})
-	progress.finish()
-	if err == nil && len(data.Pictures) == 0 {
-		err = fmt.Errorf("none of %s can be read; the first: %w", count(len(pictures), "picture"), m.firstUnread)
-	}
-	m.times = perPicture(m.times, len(data.Pictures))
-	return m, err
-}
-
-func paths(pictures []eval.Picture) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, p := range pictures {
-			if !yield(p.Path, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (m *measured) add(item *pipeline.Item) {
-	found := make([]eval.Detection, len(item.Result.Detections))
-	for i, d := range item.Result.Detections {
-		found[i] = eval.Detection{Class: d.ClassID, Score: d.Score, Box: d.Box}
-	}
-	m.detections = append(m.detections, found)
-	t := item.Result.Timing
-	share := 1e3 / float64(t.Pictures) // milliseconds of the batch that are this picture's
-	m.times.Read += 1e3 * item.Read.Seconds()
-	m.times.Letterbox += share * t.Letterbox.Seconds()
-	m.times.Network += share * t.Network.Seconds()
-	m.times.Decode += share * t.Decode.Seconds()
-	m.times.NMS += share * t.NMS.Seconds()
-}
-
-func perPicture(t report.StageTimes, n int) report.StageTimes {
-	for _, v := range []*float64{&t.Read, &t.Letterbox, &t.Network, &t.Decode, &t.NMS} {
-		*v /= float64(max(n, 1))
-	}
-	return t
+// detect takes the dataset's pictures through the detector.
+func detect(c *cli.Context, d *engine.Detector, data *eval.Dataset, o *engine.Options) (*eval.Detections, error) {
+	progress := startRunProgress(c.App.ErrWriter.(*console), len(data.Pictures))
+	defer progress.finish()
+	return eval.Detect(c.Context, d, data, eval.DetectOptions{Batch: o.Batch, Workers: o.Threads, Done: progress.step})
 }
 
 // strict makes problems an error where --strict asks for it.
