@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
@@ -66,6 +68,34 @@ func makeFolder(project, name string, existOK bool) (path string, made bool, err
 			return "", false, fmt.Errorf("output folder: %w; --project names another place", err)
 		}
 		path = filepath.Join(project, name+strconv.Itoa(n))
+	}
+}
+
+// CheckFolder finds what would keep NewFolder from making a folder, as far as
+// that shows without making one.
+func CheckFolder(project, name string, existOK bool) error {
+	path := filepath.Join(project, name)
+	if _, err := os.Stat(path); err != nil || !existOK {
+		path = filepath.Dir(path)
+	}
+	for {
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path):
+			path = filepath.Dir(path)
+			continue
+		case err == nil && !info.IsDir():
+			err = syscall.ENOTDIR
+		case err == nil:
+			err = unix.Access(path, unix.W_OK|unix.X_OK)
+		}
+		if of := (*fs.PathError)(nil); errors.As(err, &of) {
+			err = of.Err
+		}
+		if err != nil {
+			return fmt.Errorf("output folder: %s: %w; --project names another place", path, err)
+		}
+		return nil
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 )
 
 // WriteWhole writes a file whole or not at all: beside its place, synced and
@@ -21,6 +23,30 @@ func WriteWhole(path string, write func(io.Writer) error) error {
 		err = temporary.Err // its path is one that nobody asked for
 	} else if renaming := (*os.LinkError)(nil); errors.As(err, &renaming) {
 		err = renaming.Err
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// CheckFile finds what would keep WriteWhole from writing a file, as far as that
+// shows without writing.
+func CheckFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		err = syscall.EISDIR
+	case err == nil && !info.Mode().IsRegular():
+		err = unix.Access(path, unix.W_OK)
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			path = target
+		}
+		err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK)
+	}
+	if of := (*fs.PathError)(nil); errors.As(err, &of) {
+		err = of.Err
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)

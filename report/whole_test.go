@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -63,5 +64,53 @@ func TestWriteWholeFails(t *testing.T) {
 	entries, err := os.ReadDir(folder)
 	if b, _ := os.ReadFile(filepath.Join(folder, "old")); err != nil || len(entries) != 1 || string(b) != "old" {
 		t.Errorf("left are %v, %q, %v", entries, b, err)
+	}
+}
+
+// CheckFile says beforehand what WriteWhole would, and writes nothing.
+func TestCheckFile(t *testing.T) {
+	folder := t.TempDir()
+	in := func(name string) string { return filepath.Join(folder, name) }
+	if err := errors.Join(os.WriteFile(in("file"), nil, 0o644), os.Symlink("new", in("link")), os.Symlink("absent/new", in("lost")), syscall.Mkfifo(in("pipe"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]error{
+		in("new"): nil, in("file"): nil, in("link"): nil, in("lost"): nil, in("pipe"): nil, "/dev/null": nil,
+		folder: syscall.EISDIR, in("absent/x"): syscall.ENOENT, in("file/x"): syscall.ENOTDIR,
+	} {
+		err := CheckFile(path)
+		if !errors.Is(err, want) || (err != nil && !strings.HasPrefix(err.Error(), path+": ")) {
+			t.Errorf("%s: got %v, want %v", path, err, want)
+		}
+	}
+	if entries, err := os.ReadDir(folder); err != nil || len(entries) != 4 {
+		t.Errorf("left are %v, %v", entries, err)
+	}
+}
+
+func TestCheckFolder(t *testing.T) {
+	project := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(project, "exp"), 0o777), os.WriteFile(filepath.Join(project, "file"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		project, name string
+		existOK       bool
+		want          error
+	}{
+		{project, "exp", false, nil}, {project, "exp", true, nil}, {project + "/a/b", "c", false, nil}, {project, "file", false, nil},
+		{project, "file", true, syscall.ENOTDIR}, {project + "/file", "exp", false, syscall.ENOTDIR}, {project + "/file/a", "exp", true, syscall.ENOTDIR},
+	} {
+		if err := CheckFolder(c.project, c.name, c.existOK); !errors.Is(err, c.want) {
+			t.Errorf("%s, %s, %v: got %v, want %v", c.project, c.name, c.existOK, err, c.want)
+		}
+		// and that is what NewFolder finds
+		f, err := NewFolder(c.project, c.name, c.existOK, FolderOptions{})
+		if (err == nil) != (c.want == nil) {
+			t.Errorf("%s, %s, %v: NewFolder's error is %v, want %v", c.project, c.name, c.existOK, err, c.want)
+		}
+		if err == nil {
+			f.Close()
+		}
 	}
 }

@@ -73,8 +73,14 @@ func evalModel(c *cli.Context) error {
 	if err := checkName(c); err != nil {
 		return err
 	}
+	if flag := folderFlagSet(c); flag != "" && !c.Bool("plots") {
+		return usagef("--%s says where plots are saved: say --plots too", flag)
+	}
 	options, err := evalOptions(c)
 	if err != nil {
+		return err
+	}
+	if err := checkPlaces(c); err != nil {
 		return err
 	}
 	detector, err := engine.Open(c.Args().First(), options)
@@ -89,6 +95,7 @@ func evalModel(c *cli.Context) error {
 	if err := strict(c, &data.Problems); err != nil {
 		return err
 	}
+	warnOfSharedIDs(c, data)
 	found, err := detect(c, detector, data, options)
 	if err != nil {
 		return err
@@ -195,6 +202,28 @@ func warnOfProblems(c *cli.Context, problems *eval.Problems) {
 			fmt.Fprintf(c.App.ErrWriter, "    and %d more\n", more)
 		}
 	}
+}
+
+// warnOfSharedIDs says where the file of --save-json will not tell pictures
+// apart.
+func warnOfSharedIDs(c *cli.Context, d *eval.Dataset) {
+	if n, one, other := d.SharedIDs(); n > 0 && c.String("save-json") != "" {
+		fmt.Fprintf(c.App.ErrWriter, "trtdet: warning: --save-json: the image_id of %s, the picture's name as in YOLOv5, is another's too, first those of %s and %s; "+
+			"figures of the file will be wrong: rename pictures\n", count(n, "picture"), report.Printable(one), report.Printable(other))
+	}
+}
+
+// checkPlaces finds out before hours of detecting what cannot be saved.
+func checkPlaces(c *cli.Context) error {
+	if path := c.String("save-json"); path != "" {
+		if err := report.CheckFile(path); err != nil {
+			return fmt.Errorf("--save-json: %w; name another place", err)
+		}
+	}
+	if c.Bool("plots") {
+		return report.CheckFolder(c.String("project"), c.String("name"), c.Bool("exist-ok"))
+	}
+	return nil
 }
 
 func saveResults(c *cli.Context, d *eval.Dataset, detections [][]eval.Detection) error {

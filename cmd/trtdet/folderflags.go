@@ -24,3 +24,14 @@ func checkName(c *cli.Context) error {
 	}
 	return nil
 }
+
+// folderFlagSet returns the first of folderFlags that the command line has, "" for
+// none.
+func folderFlagSet(c *cli.Context) string {
+	for _, f := range folderFlags("") {
+		if name := f.Names()[0]; c.IsSet(name) {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,15 +1,21 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image/png"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/trtdet/trtdet/eval"
 	"github.com/trtdet/trtdet/tests/oracle"
@@ -25,6 +31,8 @@ type measurement struct {
 	Sweep   []eval.AtConf      `json:"conf_sweep"`
 	Best    eval.BestF1        `json:"best_f1"`
 	MS      map[string]float64 `json:"milliseconds"`
+
+	Settings struct{ Batch, Slots, Threads int }
 
 	Problems []eval.ProblemCount
 }
@@ -92,6 +100,9 @@ func TestEval(t *testing.T) {
 	if yolo.Device != "cpu" || !(yolo.MS["network"] > 0) || !(yolo.MS["read"] > 0) || !(yolo.MS["nms"] > 0) {
 		t.Errorf("device %q, times %v", yolo.Device, yolo.MS)
 	}
+	if yolo.Settings.Batch != 3 || yolo.Settings.Slots < 1 || yolo.Settings.Threads < 1 {
+		t.Errorf("settings %+v", yolo.Settings)
+	}
 	for i, c := range coco.Classes {
 		same(t, c.Class, c.Scores, yolo.Classes[i].Scores)
 	}
@@ -119,9 +130,17 @@ func TestEval(t *testing.T) {
 
 func same(t *testing.T, what string, a, b eval.Scores) {
 	t.Helper()
-	if a.Pictures != b.Pictures || a.Objects != b.Objects || !sameFigure(a.MAP5095, b.MAP5095, 1e-9) || !sameFigure(a.Small, b.Small, 1e-9) ||
-		!sameFigure(a.ARLarge, b.ARLarge, 1e-9) || !sameFigure(a.YOLOv5.Precision, b.YOLOv5.Precision, 1e-9) {
-		t.Errorf("%s: COCO's format gives\n%+v, YOLOv5's\n%+v", what, a, b)
+	if a.Pictures != b.Pictures || a.Objects != b.Objects {
+		t.Errorf("%s: COCO's format has %d pictures and %d objects, YOLOv5's %d and %d", what, a.Pictures, a.Objects, b.Pictures, b.Objects)
+	}
+	for i, pairs := 0, [][2]any{{a.COCO, b.COCO}, {a.YOLOv5, b.YOLOv5}}; i < len(pairs); i++ {
+		one, other := reflect.ValueOf(pairs[i][0]), reflect.ValueOf(pairs[i][1])
+		for k := range one.NumField() {
+			x, y := one.Field(k).Interface().(eval.Figure), other.Field(k).Interface().(eval.Figure)
+			if !sameFigure(x, y, 1e-9) {
+				t.Errorf("%s: %s is %v by COCO's format, %v by YOLOv5's", what, one.Type().Field(k).Name, x, y)
+			}
+		}
 	}
 }
 
@@ -243,14 +262,70 @@ func TestEvalProblems(t *testing.T) {
 // A file that cannot be saved does not cost the figures, nor the other files.
 func TestEvalSavesWhatItCan(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
+	args := []string{"eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "64",
+		"--threads", "1", "--slots", "1"}
+	o := call(t, dir, "", append(args, "--save-json", "/dev/full", "--plots", "--project", "new/plots")...)
+	if o.status != 1 || !strings.Contains(o.stdout, "best F1") || !strings.Contains(o.stdout, "batch 1, slots 1, threads 1") ||
+		!strings.Contains(o.stderr, "--save-json: /dev/full: no space left") || !strings.Contains(o.stderr, "plots saved to new/plots/exp") {
+		t.Errorf("exit status %d\n%s\n%s", o.status, o.stdout, o.stderr)
+	}
+	if left := names(t, dir); len(left) != 5 {
+		t.Errorf("files left: %v", left)
+	}
+}
+
+// A pipe that nobody reads holds the end up no longer than Ctrl+C.
+func TestEvalIntoAPipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "64"}
-	o := call(t, dir, "", append(args, "--save-json", "absent/x.json", "--plots", "--project", "file")...)
-	if o.status != 1 || !strings.Contains(o.stdout, "best F1") || !strings.Contains(o.stderr, "--save-json: absent/x.json: no such file") ||
-		!strings.Contains(o.stderr, "--project names another place") {
-		t.Errorf("exit status %d\n%s\n%s", o.status, o.stdout, o.stderr)
+	c := exec.Command(trtdet, "eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"),
+		"--imgsz", "64", "--save-json", "pipe")
+	c.Dir = dir
+	stdout, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := time.AfterFunc(limit, func() { c.Process.Kill() })
+	for scanner := bufio.NewScanner(stdout); scanner.Scan() && !strings.Contains(scanner.Text(), "A picture took"); {
+	}
+	time.Sleep(200 * time.Millisecond) // the pipe is opened after the last line
+	if err := c.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	c.Wait()
+	if !killed.Stop() || c.ProcessState.ExitCode() != 1 {
+		t.Errorf("it ended as %v", c.ProcessState)
+	}
+}
+
+// Pictures that COCO results cannot tell apart are said before the figures of
+// the file surprise.
+func TestEvalSharedIDs(t *testing.T) {
+	dir := t.TempDir()
+	b, err := os.ReadFile(filepath.Join(top, emoji, "images", "room.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"images/a/1.jpg", "images/b/1.jpg"} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o777), os.WriteFile(filepath.Join(dir, name), b, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte("val: images\nnames: [a, b, c, d, e, f, g, h, i, j, k, l]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", "data.yaml", "--imgsz", "64"}
+	if o := must(t, dir, append(args, "--save-json", "x.json")...); !strings.Contains(o.stderr, "1 picture") ||
+		!strings.Contains(o.stderr, "images/a/1.jpg and images/b/1.jpg") {
+		t.Errorf("standard error: %s", o.stderr)
+	}
+	if o := must(t, dir, args...); strings.Contains(o.stderr, "image_id") {
+		t.Errorf("standard error without --save-json: %s", o.stderr)
 	}
 }
 
@@ -262,6 +337,9 @@ func TestEvalFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "two.yaml"), []byte("val: .\nnames: [a, b]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "none.yaml"), []byte("val: .\nnc: 12\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -283,8 +361,18 @@ func TestEvalFails(t *testing.T) {
 		{1, []string{"absent.yaml", "no such file"}, []string{model, "--data", "absent.yaml"}},
 		{1, []string{"absent.onnx", "no such file"}, []string{"absent.onnx", "--data", data}},
 		{1, []string{"empty.json", "it is empty"}, []string{model, "--images", dir, "--annotations", "empty.json"}},
-		{1, []string{"--save-json", "no such file"}, []string{model, "--data", data, "--imgsz", "64", "--save-json", "absent/x.json"}},
+		{2, []string{"--project", "--plots"}, []string{model, "--data", data, "--project", "x"}},
+		{2, []string{"--name", "--plots"}, []string{model, "--data", data, "--name", "x"}},
+		{2, []string{"--exist-ok", "--plots"}, []string{model, "--data", data, "--exist-ok"}},
+		// before any picture is looked at, and before the model is
+		{1, []string{"--save-json", "absent/x.json: no such file", "another place"}, []string{"absent.onnx", "--data", data, "--save-json", "absent/x.json"}},
+		{1, []string{"--save-json", "a directory"}, []string{"absent.onnx", "--data", data, "--save-json", "."}},
+		{1, []string{"empty.json: not a directory", "--project"}, []string{"absent.onnx", "--data", data, "--plots", "--project", "empty.json"}},
+		{1, []string{"none.yaml has no names", "names: [cat, dog]"}, []string{model, "--data", "none.yaml"}},
 	} {
 		fails(t, dir, c.status, c.words, append([]string{"eval"}, c.args...)...)
+	}
+	if left := names(t, dir); len(left) != 3 {
+		t.Errorf("files left: %v", left)
 	}
 }
