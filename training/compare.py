@@ -128,7 +128,7 @@ SMALL = Plan(
     "pico",
     192,
     {"train": 3000, "val": 200, "test": 1000},
-    replace(SCHEDULE, epochs=7),
+    replace(SCHEDULE, epochs=6),
     recipe(192),
 )
 REAL = Plan(
