@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from training.dataset import PAD, Pictures
 
-# Takes pictures, the indices of a batch and the dice; gives inputs (B, 3, S, S) in 0..1 and objects (T, 6: picture in
-# the batch, class, and a box as shares of the input).
+# Takes pictures, the indices of a batch and the dice; gives inputs (B, 3, S, S) in 0..1, on the pictures' device, and
+# objects (T, 6: picture in the batch, class, and a box as shares of the input).
 Augment = Callable[[Pictures, list[int], torch.Generator], tuple[Tensor, Tensor]]
 
 
@@ -35,8 +35,9 @@ class Mosaic:
 
     def __call__(self, pictures: Pictures, indices: list[int], random: torch.Generator) -> tuple[Tensor, Tensor]:
         size = pictures.inputs.shape[-1]
-        inputs = torch.empty(len(indices), 3, size, size)
-        canvas = torch.empty(3, 2 * size, 2 * size)  # one for all: memory that is at hand already
+        device = pictures.inputs.device
+        inputs = torch.empty(len(indices), 3, size, size, device=device)
+        canvas = torch.empty(3, 2 * size, 2 * size, device=device)  # one for all: memory that is at hand already
         objects = []
         scales = 1 + self.scale * _either_way(len(indices), random)
         centres = (0.5 + self.translate * _either_way((len(indices), 2), random)) * size
@@ -72,7 +73,7 @@ class Light:
         inputs, objects = pictures.batch(indices)
         inputs, objects = mirror(inputs, objects, torch.rand(len(indices), generator=random) < 0.5)
         gains = _either_way((len(indices), 3), random)
-        inputs = (_turn_colours(gains) @ inputs.flatten(2)).view_as(inputs).clamp_(0, 1)
+        inputs = (_turn_colours(gains).to(inputs.device) @ inputs.flatten(2)).view_as(inputs).clamp_(0, 1)
         size = self.sizes[int(torch.randint(len(self.sizes), (1,), generator=random))]
         if size != inputs.shape[-1]:
             inputs = functional.interpolate(inputs, (size, size), mode="bilinear", align_corners=False)
@@ -110,7 +111,7 @@ def warp(canvas: Tensor, scale: float, centre: Tensor, size: int) -> Tensor:
     """
     _, height, width = canvas.shape
     x, y = (
-        ((torch.arange(size) - c) / scale + side / 2) * 2 / (side - 1) - 1
+        ((torch.arange(size, device=canvas.device) - c) / scale + side / 2) * 2 / (side - 1) - 1
         for c, side in zip(centre.tolist(), (width, height), strict=True)
     )
     grid = torch.stack((x.expand(size, size), y[:, None].expand(size, size)), -1)
@@ -133,7 +134,7 @@ def move(objects: Tensor, scale: float, centre: Tensor, size: int) -> Tensor:
 
 def mirror(inputs: Tensor, objects: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
     """Turns left and right in the pictures that which (B) says; neither argument is changed."""
-    inputs = torch.where(which.view(-1, 1, 1, 1), inputs.flip(3), inputs)
+    inputs = torch.where(which.view(-1, 1, 1, 1).to(inputs.device), inputs.flip(3), inputs)
     objects = objects.clone()
     turned = which[objects[:, 0].long()]
     objects[turned, 2] = 1 - objects[turned, 2]
@@ -145,7 +146,7 @@ def recolour(inputs: Tensor, gains: Tensor) -> Tensor:
 
     Hue starts over at its end, the others stop there.
     """
-    h_gain, s_gain, v_gain = gains.t().reshape(3, -1, 1, 1)
+    h_gain, s_gain, v_gain = gains.to(inputs.device).t().reshape(3, -1, 1, 1)
     r, g, b = inputs.unbind(1)
     value, least = inputs.amax(1), inputs.amin(1)
     chroma = value - least

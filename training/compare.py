@@ -29,8 +29,9 @@ from training.augment import Mosaic
 from training.compose import Composer, Recipe, emoji_composer, write_split
 from training.cost import operations, parameters
 from training.dataset import LabelError, Pictures, read_pictures
-from training.export import to_onnx, write
+from training.export import to_onnx
 from training.fetch import FetchError, fetch
+from training.files import write
 from training.loss import Gains
 from training.photographs import SPLITS, TEST
 from training.sprites import CLASSES
@@ -322,6 +323,9 @@ def evaluate(model: Path, data: Path, split: str, imgsz: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.compare", description="train six heads alike and compare them")
     parser.add_argument("--seeds", type=int, help="runs of each head (default 3)")
+    parser.add_argument(
+        "--epochs", type=int, help=f"of each run (default {SMALL.schedule.epochs}; {REAL.schedule.epochs} on a GPU)"
+    )
     jobs = 1 if torch.cuda.is_available() else os.cpu_count() or 1
     parser.add_argument("--jobs", type=int, default=jobs, help="runs at a time (default one per core; one on a GPU)")
     parser.add_argument("--pictures", action="store_true", help="compose the pictures only")
@@ -330,6 +334,8 @@ def main() -> None:
     plan = REAL if torch.cuda.is_available() else SMALL
     if o.seeds:
         plan = replace(plan, seeds=o.seeds)
+    if o.epochs:
+        plan = replace(plan, schedule=replace(plan.schedule, epochs=o.epochs))
     models = MODELS if plan.name == SMALL.name else WORK / "models"
     comparison = Comparison(plan, WORK, models)
     results = models / "results.json"

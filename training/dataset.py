@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,10 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def on(self, device: torch.device) -> Pictures:
+        """Returns the same with the inputs on a device; objects stay where they are."""
+        return replace(self, inputs=self.inputs.to(device))
 
     def batch(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         """Returns inputs (B, 3, S, S) in 0..1 and objects (T, 6) with the batch index in front."""

@@ -17,8 +17,9 @@ from training.augment import Light
 from training.compose import Composer, Recipe, emoji_composer, open_photographs, save, write_split
 from training.dataset import LabelError, read_pictures
 from training.evaluate import evaluate
-from training.export import to_onnx, write
+from training.export import to_onnx
 from training.fetch import ROOT, FetchError, fetch
+from training.files import write
 from training.loss import Gains
 from training.photographs import CREDIT, FONT, TEST
 from training.sprites import CLASSES, draw_emoji

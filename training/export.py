@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import copy
 import io
-import os
 import warnings
 from pathlib import Path
 
@@ -31,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from training import checkpoint
+from training.files import write
 from training.half import to_half
 from training.heads import YOLOXHead
 from training.protobuf import BYTES, pack
@@ -168,14 +168,6 @@ def _entry(key: str, value: str) -> bytes:
     """
     entry = pack([(1, BYTES, key.encode()), (2, BYTES, value.encode())])
     return pack([(METADATA_PROPS, BYTES, entry)])
-
-
-def write(path: Path, content: bytes) -> None:
-    """Writes a file so that it is never seen half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
 
 
 def _size(text: str) -> tuple[int, int]:

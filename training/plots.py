@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from training.files import write
 
 
 def read_metrics(path: Path) -> dict[str, list[tuple[float, float]]]:
@@ -87,6 +90,6 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _save(figure: Any, target: Path) -> None:
-    part = target.with_name(target.name + ".part")
-    figure.savefig(part, format="png", dpi=110, metadata={"Software": None})
-    part.replace(target)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
+    write(target, content.getvalue())

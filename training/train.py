@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 import copy
 import csv
+import io
 import math
-import os
 import signal
 import sys
 import time
@@ -26,6 +26,7 @@ from training import anchors, plots
 from training.augment import Augment, Mosaic
 from training.dataset import LabelError, Pictures, read_pictures
 from training.evaluate import Score, evaluate
+from training.files import write
 from training.heads import ACTIVATIONS, KINDS, LAYOUTS, YOLOXHead
 from training.loss import DetectionLoss, Gains
 from training.simota import YOLOXLoss
@@ -152,14 +153,16 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
         }
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self.checkpoint)
+        # torch.save to a path ends the process where the disk is full
+        content = io.BytesIO()
+        torch.save(state, content)
+        write(self.checkpoint, content.getvalue())
 
     def run(self, train: Pictures, val: Pictures | None) -> Score | None:
         """Trains to the end of the schedule, or until stopped; returns the average's score on val at the end."""
         self.out.mkdir(parents=True, exist_ok=True)
         before = signal.signal(signal.SIGINT, self._stop)
+        train = train.on(self.device)
         score = None
         try:
             while not self.done():
@@ -202,7 +205,7 @@ class Trainer:
                 break
             self.schedule.steer(self.optimizer, progress, self.step)
             inputs, objects = self.schedule.augment(train, indices, self.random)
-            loss, parts = self.loss(self.network.train()(inputs.to(self.device)), objects.to(self.device))
+            loss, parts = self.loss(self.network.train()(inputs), objects.to(self.device))
             self.optimizer.zero_grad()
             (loss / len(indices)).backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
@@ -302,7 +305,7 @@ def main() -> None:
             plots.metrics(o.out / "metrics.csv", o.out / "metrics.png")
     except ImportError as error:
         print(f"training.train: no metrics.png, {error}; install python3-matplotlib", file=sys.stderr)
-    except (LabelError, ValueError) as error:
+    except (LabelError, OSError, ValueError) as error:
         sys.exit(f"training.train: {error}")
     if trainer.stopped:
         sys.exit(130)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.export import write
+from training.files import write
 
 DROP_IN = Path(__file__).with_name("decoupled.py")
 

@@ -38,7 +38,8 @@ from torch import Tensor, nn
 
 from training import checkpoint
 from training.cost import parameters
-from training.export import to_onnx, write
+from training.export import to_onnx
+from training.files import write
 from training.yolov5 import Config, YOLOv5
 from training.yolov5_patch.apply import HEADS, Checkout, Head, PatchError, parse_head
 
