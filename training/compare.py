@@ -269,8 +269,8 @@ def side_by_side(work: Callable[[tuple[str, int]], bool], todo: list[tuple[str, 
 
     def child(one: tuple[str, int]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             sys.exit(0 if work(one) else STOPPED)
         except KeyboardInterrupt:
             sys.exit(STOPPED)
@@ -291,9 +291,11 @@ def side_by_side(work: Callable[[tuple[str, int]], bool], todo: list[tuple[str, 
             for sentinel in multiprocessing.connection.wait(list(running)):
                 name, process = running.pop(sentinel)
                 process.join()
+                # Ctrl+C may meet Python's own end of a process, which then has another status
+                failed = process.exitcode not in (0, STOPPED) and not stopped
                 if process.exitcode:
                     stop()
-                if process.exitcode not in (0, STOPPED):
+                if failed:
                     raise OSError(f"the run of {name} ended with exit status {process.exitcode}")
     finally:
         for _, process in running.values():

@@ -44,7 +44,7 @@ TINY = Plan(
     {"train": 8, "val": 4, "test": 12},
     Schedule(epochs=2, batch=4, warm_up=2, augment=Mosaic(), evaluate_every=2),
     replace(compare.recipe(64), shares=()),
-    seeds=2,
+    seeds=1,
     composer=colours,
 )
 
@@ -87,10 +87,10 @@ class Tiny(unittest.TestCase):
             whole.keep()
             self.assertEqual(list(results["heads"]), list(HEADS))
             for head, found in results["heads"].items():
-                self.assertEqual(len(found["runs"]), 2, head)
+                self.assertEqual(len(found["runs"]), 1, head)
                 self.assertEqual(found["runs"][0]["overall"]["pictures"], 12)
                 self.assertGreater(min(found["milliseconds"]), 0)
-                self.assertEqual(len(whole.metrics(head, 1).read_text().splitlines()), 3)
+                self.assertEqual(len(whole.metrics(head, 0).read_text().splitlines()), 3)
                 self.assertLess((models / f"{head}.onnx").stat().st_size, LARGEST)
             self.assertEqual(len(list((models / "images").glob("*.jpg"))), 12)
             again = compare.evaluate(models / "yolox.onnx", models / "data.yaml", "test", TINY.imgsz)
