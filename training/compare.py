@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing.connection
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
@@ -32,6 +29,7 @@ from training.dataset import LabelError, Pictures, read_pictures
 from training.export import to_onnx
 from training.fetch import FetchError, fetch
 from training.files import write
+from training.jobs import STOPPED, side_by_side
 from training.loss import Gains
 from training.photographs import SPLITS, TEST
 from training.sprites import CLASSES
@@ -47,7 +45,6 @@ RARE = ("bicycle", "sailboat", "teddy bear")
 RARE_SHARE = 0.015  # of all objects, of each of them
 CONFS = (0.25, 0.4, 0.5)  # the thresholds of the article
 SLICE = 64  # test pictures that are committed
-STOPPED = 130  # exit status after Ctrl+C
 
 
 @dataclass(frozen=True)
@@ -248,59 +245,6 @@ class Comparison:
         write(self.models / "slice.json", (json.dumps(scores, indent=1) + "\n").encode())
         text = claims.readme(self.plan.name, self.plan.imgsz, list(HEADS), SLICE, TEST)
         write(self.models / "README.md", text.encode())
-
-
-def side_by_side(work: Callable[[tuple[str, int]], bool], todo: list[tuple[str, int]], jobs: int) -> bool:
-    """Does work for each of todo, name and seed, in a process of its own, jobs at a time.
-
-    Reports False where it is stopped: by Ctrl+C, which reaches every process,
-    or because one of them says so. Raises OSError where one fails.
-    """
-    # forked, so that all share the pictures
-    context = multiprocessing.get_context("fork")
-    running: dict[int, tuple[str, BaseProcess]] = {}
-    stopped = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopped
-        stopped = True
-        for _, process in running.values():
-            os.kill(process.pid, signal.SIGINT)
-
-    def child(one: tuple[str, int]) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-            sys.exit(0 if work(one) else STOPPED)
-        except KeyboardInterrupt:
-            sys.exit(STOPPED)
-
-    before = signal.signal(signal.SIGINT, stop)
-    left = iter(todo)
-    try:
-        while True:
-            while len(running) < jobs and not stopped and (one := next(left, None)):
-                process = context.Process(target=child, args=(one,))
-                # Ctrl+C waits until the child is known here and has let go of this process's handler
-                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-                process.start()
-                running[process.sentinel] = (f"{one[0]}, seed {one[1]}", process)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-            if not running:
-                return not stopped
-            for sentinel in multiprocessing.connection.wait(list(running)):
-                name, process = running.pop(sentinel)
-                process.join()
-                # Ctrl+C may meet Python's own end of a process, which then has another status
-                failed = process.exitcode not in (0, STOPPED) and not stopped
-                if process.exitcode:
-                    stop()
-                if failed:
-                    raise OSError(f"the run of {name} ended with exit status {process.exitcode}")
-    finally:
-        for _, process in running.values():
-            process.join()
-        signal.signal(signal.SIGINT, before)
 
 
 def names_yaml() -> str:

@@ -9,8 +9,6 @@ import json
 import os
 import signal
 import tempfile
-import threading
-import time
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -125,35 +123,6 @@ class Tiny(unittest.TestCase):
         shares = dict(zip(CLASSES, compare.shares(), strict=True))
         self.assertAlmostEqual(sum(shares.values()), 1)
         self.assertEqual([name for name, share in shares.items() if share < 0.02], list(compare.RARE))
-
-
-class SideBySide(unittest.TestCase):
-    def test_all_of_it(self) -> None:
-        with tempfile.TemporaryDirectory() as name:
-
-            def work(one: tuple[str, int]) -> bool:
-                Path(name, f"{one[0]}{one[1]}").touch()
-                return True
-
-            todo = [(letter, seed) for letter in "abc" for seed in range(3)]
-            self.assertTrue(compare.side_by_side(work, todo, 4))
-            self.assertEqual(len(list(Path(name).iterdir())), len(todo))
-            self.assertTrue(compare.side_by_side(work, [], 2))
-
-    def test_ctrl_c_stops_all(self) -> None:
-        began = time.monotonic()
-        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        self.assertFalse(compare.side_by_side(lambda _: time.sleep(60), [("a", i) for i in range(9)], 3))
-        self.assertLess(time.monotonic() - began, 30)
-
-    def test_a_failure_ends_it(self) -> None:
-        def work(one: tuple[str, int]) -> bool:
-            time.sleep(60 * one[1])
-            os._exit(7)
-
-        with self.assertRaisesRegex(OSError, "the run of b, seed 0 ended with exit status 7"):
-            compare.side_by_side(work, [("a", 1), ("b", 0), ("c", 1)], 2)
 
 
 class Page(unittest.TestCase):
