@@ -49,7 +49,7 @@ TINY = Plan(
 
 def run_with(value: float, rare: float, common: float, **at: tuple[float, ...]) -> dict:
     """Returns a run with these figures; at has one for each threshold."""
-    keys = ("precision", "recall", "mean_score_true", "mean_score_false", "true_positives", "false_positives")
+    keys = ("f1", "precision", "recall", "mean_score_true", "mean_score_false", "true_positives", "false_positives")
     sweep = [
         {"conf": conf, **{key: at.get(key, (0.5,) * 3)[i] for key in keys}} for i, conf in enumerate(compare.CONFS)
     ]
@@ -160,6 +160,8 @@ class Page(unittest.TestCase):
             "R's gain less P's -0.040 ± 0.000 | **did not hold** |",
             "rare classes' mAP50-95 gain less the others' +0.080 ± 0.000 | **held** |",
             "score of true boxes +0.200 ± 0.000; of false boxes -0.100 ± 0.000 | **did not hold** |",
+            "so that 0.5 is a better threshold than 0.25 | decoupled-base | F1 +0.000 ± 0.000 | **did not hold** |",
+            "| without it fewer parameters | yolov5s | 13.43 M; c = 256 has 10.98, c = x 13.78 | **held** against",
             "| coupled | 0.40 | 0.100 | 0.500 ± 0.000 | 0.500 ± 0.000 | 0.200 ± 0.000 | 0.600 ± 0.000 | 1.50 ± 0.71 |",
         ):
             self.assertIn(line, text)
