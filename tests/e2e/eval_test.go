@@ -376,3 +376,33 @@ func TestEvalFails(t *testing.T) {
 		t.Errorf("files left: %v", left)
 	}
 }
+
+// The six heads of models/heads still score what they did when they were
+// compared, on the pictures beside them. In other layouts:
+// training/tests/test_committed.py.
+func TestHeadsScoreWhatTheyDid(t *testing.T) {
+	folder := filepath.Join(top, "models", "heads")
+	b, err := os.ReadFile(filepath.Join(folder, "slice.json"))
+	if os.IsNotExist(err) {
+		t.Skip("no nets in models/heads yet: training.compare makes them")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]eval.Scores
+	if err := json.Unmarshal(b, &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(want) != 6 {
+		t.Fatalf("slice.json has %d heads", len(want))
+	}
+	for name, scores := range want {
+		t.Run(name, func(t *testing.T) {
+			got := measure(t, "", filepath.Join(folder, name+".onnx"), "--data", filepath.Join(folder, "data.yaml"), "--split", "test", "--imgsz", "192").Overall
+			if got.Pictures != scores.Pictures || got.Objects != scores.Objects ||
+				!sameFigure(got.MAP50, scores.MAP50, 0.002) || !sameFigure(got.MAP75, scores.MAP75, 0.002) || !sameFigure(got.MAP5095, scores.MAP5095, 0.002) {
+				t.Errorf("%+v, want %+v", got, scores)
+			}
+		})
+	}
+}
