@@ -212,7 +212,7 @@ class Comparison:
         data = self.data()
         found: dict = {"plan": self.plan.name, "rare": list(RARE), "heads": {}}
         for name in HEADS:
-            network = load_network(self.work / "runs" / f"{name}-0" / "last.pt").fuse()
+            network = load_network(self.work / "runs" / f"{name}-0" / "last.pt")
             found["heads"][name] = {
                 "parameters": parameters(network),
                 "gflops": operations(network, self.plan.imgsz, self.plan.imgsz) / 1e9,
@@ -278,6 +278,8 @@ def main() -> None:
     parser.add_argument("--pictures", action="store_true", help="compose the pictures only")
     parser.add_argument("--page", action="store_true", help="write docs/heads.md again, from models/heads/results.json")
     o = parser.parse_args()
+    if o.jobs < 1 or (o.jobs > 1 and torch.cuda.is_available()):
+        parser.error(f"--jobs {o.jobs}: want at least 1, and 1 on a GPU")
     plan = REAL if torch.cuda.is_available() else SMALL
     if o.seeds:
         plan = replace(plan, seeds=o.seeds)

@@ -75,7 +75,7 @@ def read_labels(path: Path) -> Tensor:
             row = [float(word) for word in line.split()]
         except ValueError:
             raise LabelError(f"{path}, line {number}: not five numbers: {line!r}") from None
-        if len(row) != 5 or not all(math.isfinite(v) and v >= 0 for v in row) or max(row[1:]) > 1:
+        if len(row) != 5 or not all(map(math.isfinite, row)) or min(row) < 0 or max(row[1:]) > 1 or row[0] % 1:
             raise LabelError(f"{path}, line {number}: want a class and four shares from 0 to 1: {line!r}")
         rows.append(row)
     return torch.tensor(rows).view(-1, 5)

@@ -27,9 +27,11 @@ def side_by_side(work: Callable[[tuple[str, int]], bool], todo: list[tuple[str, 
         nonlocal stopped
         stopped = True
         for _, process in running.values():
-            os.kill(process.pid, signal.SIGINT)
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
 
     def child(one: tuple[str, int]) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -37,7 +39,7 @@ def side_by_side(work: Callable[[tuple[str, int]], bool], todo: list[tuple[str, 
         except KeyboardInterrupt:
             sys.exit(STOPPED)
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
     left = iter(todo)
     try:
         while True:
@@ -45,9 +47,11 @@ def side_by_side(work: Callable[[tuple[str, int]], bool], todo: list[tuple[str, 
                 process = context.Process(target=child, args=(one,))
                 # Ctrl+C waits until the child is known here and has let go of this process's handler
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-                process.start()
-                running[process.sentinel] = (f"{one[0]}, seed {one[1]}", process)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+                try:
+                    process.start()
+                    running[process.sentinel] = (f"{one[0]}, seed {one[1]}", process)
+                finally:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             if not running:
                 return not stopped
             for sentinel in multiprocessing.connection.wait(list(running)):
@@ -60,6 +64,8 @@ def side_by_side(work: Callable[[tuple[str, int]], bool], todo: list[tuple[str, 
                 if failed:
                     raise OSError(f"the run of {name} ended with exit status {process.exitcode}")
     finally:
+        stop()
         for _, process in running.values():
             process.join()
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -159,7 +159,14 @@ class Trainer:
         write(self.checkpoint, content.getvalue())
 
     def run(self, train: Pictures, val: Pictures | None) -> Score | None:
-        """Trains to the end of the schedule, or until stopped; returns the average's score on val at the end."""
+        """Trains to the end of the schedule, or until stopped; returns the average's score on val at the end.
+
+        Raises ValueError on objects of a class that the network does not have,
+        OSError where nothing can be saved.
+        """
+        classes = self.network.config.classes
+        if (highest := max((int(o[:, 0].max()) for o in train.objects if len(o)), default=0)) >= classes:
+            raise ValueError(f"the labels have class {highest}, the network only 0 to {classes - 1}: give more --names")
         self.out.mkdir(parents=True, exist_ok=True)
         before = signal.signal(signal.SIGINT, self._stop)
         train = train.on(self.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import tempfile
@@ -25,6 +26,11 @@ class Jobs(unittest.TestCase):
             self.assertTrue(side_by_side(work, todo, 4))
             self.assertEqual(len(list(Path(name).iterdir())), len(todo))
             self.assertTrue(side_by_side(work, [], 2))
+
+    def test_as_many_at_a_time(self) -> None:
+        meeting = multiprocessing.get_context("fork").Barrier(3)
+        # each waits for two others, which one after the other never come
+        self.assertTrue(side_by_side(lambda _: meeting.wait(60) >= 0, [("a", i) for i in range(6)], 3))
 
     def test_ctrl_c_stops_all(self) -> None:
         began = time.monotonic()

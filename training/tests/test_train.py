@@ -128,6 +128,10 @@ class Train(unittest.TestCase):
             ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=120)
             self.assertEqual(ran.returncode, 1)
             self.assertRegex(ran.stderr, r"\Atraining\.train: .*train_00000\.txt, line 1: want a class and four shares")
+            (folder / "toy" / "labels" / "train_00000.txt").write_text("2 0.5 0.5 0.2 0.1\n")
+            ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=120)
+            self.assertEqual(ran.returncode, 1)
+            self.assertIn("training.train: the labels have class 2, the network only 0 to 1", ran.stderr)
 
     def test_rate_rises_then_falls(self) -> None:
         schedule = Schedule(lr=1.0, warm_up=10, last_lr=0.1)
