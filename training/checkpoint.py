@@ -7,6 +7,7 @@ numbers is left out: a tree that differs is refused, with the first difference.
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ LAYERS = (
     ("", "Concat", [-1, 10]),
     ("out5", "C3", -1),
 )
+MOST = 4096  # classes, channels of a branch, anchors
 LEVELS = [17, 20, 23]  # the layers that a head takes
 
 ACTIVATIONS = {"SiLU": "silu", "ReLU": "relu", "LeakyReLU": "lrelu"}
@@ -80,7 +82,7 @@ def load(path: Path, trust: bool = False) -> tuple[YOLOv5, list[str] | None]:
     saved = pickled.load(path, trust)
     try:
         if isinstance(saved, dict) and "average" in saved:
-            network = YOLOv5(Config(**saved["config"]))
+            network = _made(Config(**saved["config"]))
             network.load_state_dict({name: tensor.read() for name, tensor in saved["average"].items()})
             return network.eval(), None
         model = saved.get("ema") or saved.get("model") if isinstance(saved, dict) else saved
@@ -95,6 +97,14 @@ def load(path: Path, trust: bool = False) -> tuple[YOLOv5, list[str] | None]:
         ) from error
 
 
+def _made(config: Config) -> YOLOv5:
+    """Returns a network with the weights still to come. Raises ValueError on one that no memory would hold."""
+    count = sum(len(level) for level in config.anchors)
+    if max(config.classes, config.hidden or 0, count) > MOST:
+        raise ValueError(f"claims {config.classes} classes, {config.hidden} channels and {count} anchors")
+    return YOLOv5(config)
+
+
 def _network(model: Object) -> tuple[YOLOv5, list[str]]:
     layers = model.get("model")
     layers = list(layers.modules().values()) if isinstance(layers, Object) else []
@@ -102,13 +112,14 @@ def _network(model: Object) -> tuple[YOLOv5, list[str]]:
         _, wanted, source = LAYERS[index]
         if (layer.type, layer.get("f")) != (wanted, source):
             raise ValueError(
-                f"has as layer {index} a {layer.type} on {layer.get('f')} where there should be a {wanted} on {source}"
+                f"has as layer {index} a {layer.type} on {reprlib.repr(layer.get('f'))}"
+                f" where there should be a {wanted} on {source}"
             )
     if len(layers) != len(LAYERS) + 1:
         raise ValueError(f"has {len(layers)} layers, not {len(LAYERS) + 1}")
     head = layers[-1]
     config, names = _config(model, head, layers[0])
-    network = YOLOv5(config)
+    network = _made(config)
     for index, (part, _, _) in enumerate(LAYERS):
         if part:
             _copy(network.get_submodule(part), layers[index], f"model.{index}")
@@ -204,5 +215,11 @@ def _copy(ours: nn.Module, theirs: Object, where: str) -> None:
 
 def _same(what: str, theirs: Any, ours: Any) -> None:
     if theirs != ours:
-        found, wanted = (", ".join(sorted(map(str, x))) or "none" if isinstance(x, set) else x for x in (theirs, ours))
-        raise ValueError(f"differs: {what} {found}, not {wanted}")
+        raise ValueError(f"differs: {what} {_shown(theirs)}, not {_shown(ours)}")
+
+
+def _shown(x: Any) -> str:
+    """Returns a value of a file as text, not the whole of one that is nested without end."""
+    if isinstance(x, set):
+        return ", ".join(sorted(map(str, x))) or "none"
+    return x[:80] if isinstance(x, str) else reprlib.repr(x)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import reprlib
 import stat
 import zipfile
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MAX_PICKLE = 256 << 20  # bytes; the pickle of a YOLOv5x is under 1 MB, the numbers lie beside it
+MAX_PICKLE = 16 << 20  # bytes; the pickle of a YOLOv5x is under 1 MB, the numbers lie beside it
 
 # What torch calls the storage of a type, and the type.
 STORAGES = {
@@ -111,9 +112,12 @@ class Object:
 
 
 class _Dict(dict):
-    """An OrderedDict, without the attributes that a pickle can give one."""
+    """An OrderedDict, empty as it is saved, without the attributes that a pickle can give one."""
 
     __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def __setstate__(self, state: object) -> None:
         pass
@@ -184,7 +188,8 @@ def _tensor(storage: object, offset: object, shape: object, strides: object, *_:
         raise ValueError("has a tensor without numbers or shape")
     numbers = (offset, *shape, *strides)
     if len(shape) != len(strides) or not all(type(n) is int and 0 <= n < 1 << 40 for n in numbers):
-        raise ValueError(f"has a tensor of shape {shape} and strides {strides} at {offset}")
+        shown = reprlib.repr((shape, strides, offset))  # which may be nested as deep as memory
+        raise ValueError(f"has a tensor whose shape, strides and place are {shown}")
     return Stored(storage, offset, shape, strides)
 
 
@@ -203,8 +208,21 @@ class _Function(_Sealed):
         return self.run(*arguments)
 
 
+def _set(items: object = ()) -> set:
+    if not isinstance(items, list):
+        raise ValueError("has a set of something else than a list")
+    return set(map(_key, items))
+
+
+def _key(key: object) -> object:
+    """Returns a key of a dict or set: Python takes the hash of a nested one by as many calls as it is deep."""
+    if key is not None and type(key) not in (str, int, float, bool):
+        raise ValueError(f"has a {type(key).__name__} as a key")
+    return key
+
+
 KNOWN: dict[tuple[str, str], object] = {
-    ("builtins", "set"): set,
+    ("builtins", "set"): _Function(_set),
     ("collections", "OrderedDict"): _Dict,
     ("torch._utils", "_rebuild_tensor"): _Function(_tensor),
     ("torch._utils", "_rebuild_tensor_v2"): _Function(_tensor),
@@ -216,6 +234,39 @@ KNOWN: dict[tuple[str, str], object] = {
 
 # the one written in Python: the other sizes its memo by the number that a file names, up to 64 GB
 class _Unpickler(pickle._Unpickler):
+    # Bytearrays are made as long as the file says before a byte of them is read; torch.save writes none of these.
+    dispatch = {
+        code: load
+        for code, load in pickle._Unpickler.dispatch.items()
+        if code not in (pickle.BYTEARRAY8[0], pickle.NEXT_BUFFER[0], pickle.READONLY_BUFFER[0], pickle.FROZENSET[0])
+    }
+
+    def load_setitem(self) -> None:
+        _key(self.stack[-2])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        for key in self.stack[::2]:
+            _key(key)
+        super().load_setitems()
+
+    def load_additems(self) -> None:
+        for item in self.stack:
+            _key(item)
+        super().load_additems()
+
+    def load_dict(self) -> None:
+        for key in self.stack[::2]:
+            _key(key)
+        super().load_dict()
+
+    dispatch |= {
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.ADDITEMS[0]: load_additems,
+        pickle.DICT[0]: load_dict,
+    }
+
     def __init__(self, archive: _Archive, trust: bool):
         super().__init__(io.BytesIO(archive.pickle()))
         self.archive = archive

@@ -416,6 +416,26 @@ class Hostile(InFolder):
             with self.subTest(shape=shape, strides=strides), self.assertRaisesRegex(ValueError, "holds 16 bytes for"):
                 self.load(tensor(shape, strides, offset), numbers).read()
 
+    def test_nothing_that_takes_the_reader_down(self) -> None:
+        deep = b"N" + 400_000 * b"\x85"  # tuples of one, whose hash ends Python's stack
+        for what, content in (
+            ("a nested key", b"}" + deep + b"Ns."),
+            ("a nested key of several", b"}(" + deep + b"Nu."),
+            ("a nested key of a dict made at once", b"(" + deep + b"Nd."),
+            ("a nested item of a set", b"\x8f(" + deep + b"\x90."),
+            ("a set of nested items", name("builtins", "set") + b"(](" + deep + b"etR."),
+            ("an OrderedDict of nested keys", name("collections", "OrderedDict") + b"(](" + deep + b"N\x86etR."),
+            ("a frozen set", b"(" + deep + b"\x91."),
+            ("a bytearray of 8 GB", b"\x96" + struct.pack("<Q", 8 << 30) + b"."),
+        ):
+            with self.subTest(what=what), self.assertRaisesRegex(ValueError, f"^{self.file} .*torch.save"):
+                self.load(content)
+
+    def test_claims_that_no_memory_holds(self) -> None:
+        for claims in ({"classes": 1 << 30}, {"hidden": 1 << 20}, {"anchors": (((1.0, 1.0),) * 5000,)}):
+            with self.subTest(claims=str(claims)[:40]), self.assertRaisesRegex(ValueError, "claims .* classes"):
+                checkpoint._made(Config(**{"classes": 2, "size": "pico", **claims}))
+
     def test_memo_of_any_size(self) -> None:
         # an index of 4 billion: pickle's reader in C makes room for twice as many
         self.assertEqual(self.load(b"}r\xfe\xff\xff\xff."), {})
