@@ -128,6 +128,30 @@ class Change(unittest.TestCase):
         self.assertEqual(self.files(), before)
         self.assertEqual(self.run_apply("--revert")[:2], (0, f"{self.yolo} needs no change\n"))
 
+    def test_lines_of_windows(self) -> None:
+        self.yolo.write_bytes(SOURCE.replace("\n", "\r\n").encode())
+        before = self.files()
+        self.assertEqual(self.run_apply()[0], 0)
+        after = self.files()["yolo.py"]
+        self.assertEqual(after.count(b"\n"), after.count(b"\r\n"))
+        ast.parse(after)
+        self.assertEqual(self.run_apply("--revert")[0], 0)
+        self.assertEqual(self.files(), before)
+
+    def test_what_was_edited_stays(self) -> None:
+        self.run_apply("--head", HEADS[0])
+        (cfg,) = self.models.glob("yolov5s-*.yaml")
+        cfg.write_text("nc: 12\n", encoding="utf-8")
+        status, _, err = self.run_apply("--head", HEADS[0])
+        self.assertEqual(status, 1)
+        self.assertRegex(err, f"{cfg} has been changed: remove or rename it first")
+        drop_in = self.models / "decoupled.py"
+        drop_in.write_bytes(DROP_IN.read_bytes() + b"# mine\n")
+        before = self.files()
+        status, _, err = self.run_apply("--revert")
+        self.assertEqual((status, self.files()), (1, before))
+        self.assertRegex(err, f"{drop_in} has been changed")
+
     def test_cfgs(self) -> None:
         status, out, _ = self.run_apply(*itertools.chain(*(("--head", head) for head in HEADS)))
         self.assertEqual(status, 0)

@@ -98,15 +98,20 @@ def patched(source: str) -> str:
                 " make the change by hand, as docs/training.md says"
             )
         at = found[0].end()
-        source = source[:at] + found[0].expand(insertion.text) + source[at:]
+        source = source[:at] + found[0].expand(_lines_as_in(source, insertion.text)) + source[at:]
     return source
+
+
+def _lines_as_in(source: str, text: str) -> str:
+    """Returns a text with Windows' ends of lines where a source has them."""
+    return text.replace("\n", "\r\n") if "\r\n" in source else text
 
 
 def unpatched(source: str) -> str:
     """Returns models/yolo.py without the change. Raises PatchError where a part of it is not there as it was made."""
     prefix = re.search(r"(?m)^from (\S*)models\.decoupled import ", source)
     for insertion in INSERTIONS:
-        text = insertion.text.replace("\\1", prefix[1] if prefix else "")
+        text = _lines_as_in(source, insertion.text.replace("\\1", prefix[1] if prefix else ""))
         if source.count(text) != 1:
             raise PatchError(f"the change at {insertion.what} is not as it was made: undo it by hand, or with git")
         source = source.replace(text, "")
@@ -124,13 +129,13 @@ class Checkout:
             raise PatchError(f"{folder} has no models/yolo.py: name the folder of a YOLOv5 checkout")
 
     def is_patched(self) -> bool:
-        return "DecoupledDetect" in self.yolo.read_text(encoding="utf-8")
+        return "DecoupledDetect" in _read(self.yolo)
 
     def apply(self, dry: bool = False) -> str:
         """Adds decoupled.py and changes yolo.py; returns the change as a diff, empty where it had been made before."""
         if self.drop_in.exists() and self.drop_in.read_bytes() != DROP_IN.read_bytes():
-            raise PatchError(f"{self.drop_in} is another file than {DROP_IN}: remove it or take --revert first")
-        before = after = self.yolo.read_text(encoding="utf-8")
+            raise PatchError(f"{self.drop_in} is another file than {DROP_IN}: remove or rename it first")
+        before = after = _read(self.yolo)
         if self.is_patched():
             self._change(unpatched, before)  # all of it is there
         else:
@@ -145,7 +150,9 @@ class Checkout:
         """Removes decoupled.py and the change of yolo.py; returns what that changed as a diff."""
         if not self.is_patched():
             return ""
-        before = self.yolo.read_text(encoding="utf-8")
+        if self.drop_in.exists() and self.drop_in.read_bytes() != DROP_IN.read_bytes():
+            raise PatchError(f"{self.drop_in} has been changed: remove or rename it first")
+        before = _read(self.yolo)
         after = self._change(unpatched, before)
         if not dry:
             self._write_yolo(before, after)
@@ -158,7 +165,7 @@ class Checkout:
         if not stock.is_file():
             raise PatchError(f"{stock} is not there: it is what a YAML with another head is made of")
         line = f"DecoupledDetect, [nc, anchors, {head.kind}, {head.hidden}, {head.layout}]"
-        text, count = re.subn(r"\bDetect, \[nc, anchors\]", line, stock.read_text(encoding="utf-8"))
+        text, count = re.subn(r"\bDetect, \[nc, anchors\]", line, _read(stock))
         if count != 1:
             raise PatchError(f"{stock} has {count} lines with Detect, [nc, anchors], want one")
         return stock.with_name(f"yolov5{size}-{str(head).replace(',', '-')}.yaml"), text
@@ -174,6 +181,11 @@ class Checkout:
             mode = self.yolo.stat().st_mode
             write(self.yolo, after.encode())
             self.yolo.chmod(mode)
+
+
+def _read(path: Path) -> str:
+    """Returns a text with its ends of lines as they are."""
+    return path.read_bytes().decode("utf-8")
 
 
 def _diff(before: str, after: str) -> str:
@@ -209,6 +221,9 @@ def main() -> None:
     try:
         checkout = Checkout(o.checkout)
         cfgs = [] if o.revert else [checkout.cfg(o.size, head) for head in o.head if head]
+        for path, text in cfgs:
+            if path.exists() and _read(path) != text:
+                raise PatchError(f"{path} has been changed: remove or rename it first")
         diff = checkout.revert(o.dry_run) if o.revert else checkout.apply(o.dry_run)
         for path, text in cfgs if not o.dry_run else []:
             write(path, text.encode())
