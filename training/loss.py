@@ -78,9 +78,9 @@ class DetectionLoss:
                 overlap = ciou(box, found.box)
                 parts[0] = parts[0] + (1 - overlap).mean()
                 # where two objects share an anchor, conf follows the better fitting one
-                order = overlap.detach().argsort()
-                at = [part[order] for part in (found.picture, found.anchor, found.row, found.column)]
-                wanted[tuple(at)] = overlap.detach()[order].clamp(0)
+                _, na, ny, nx, _ = x.shape
+                place = ((found.picture * na + found.anchor) * ny + found.row) * nx + found.column
+                wanted.view(-1).scatter_reduce_(0, place, overlap.detach().clamp(0), "amax")
                 if self.head.classes > 1:
                     hot = nn.functional.one_hot(found.label, self.head.classes).to(rows.dtype)
                     parts[2] = parts[2] + self.bce(rows[:, 5:], hot)

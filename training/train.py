@@ -111,6 +111,7 @@ class Trainer:
         self.loss = YOLOXLoss(head) if isinstance(head, YOLOXHead) else DetectionLoss(head, gains)
         self.optimizer = _optimizer(self.network, schedule)
         self.random = torch.Generator().manual_seed(schedule.seed)
+        self.rows: list[list[str]] = []  # of metrics.csv
         self.epoch = self.step = 0
         self.seconds = 0.0
         self.stopped = False
@@ -123,16 +124,21 @@ class Trainer:
         """Goes on from the checkpoint, and reports whether there was one. Raises ValueError where it does not fit."""
         if not self.checkpoint.exists():
             return False
-        saved = torch.load(self.checkpoint, map_location=self.device)
+        saved = torch.load(self.checkpoint, map_location="cpu")
         # through Config, so that a field which the checkpoint is too old to have is at its default
         if Config(**saved["config"]) != self.network.config:
             raise ValueError(f"{self.checkpoint} holds another network; give another --out or remove it")
+        if saved.get("schedule", repr(self.schedule)) != repr(self.schedule):
+            raise ValueError(f"{self.checkpoint} was trained by another schedule; give another --out or remove it")
         self.network.load_state_dict(saved["network"])
         self.average.network.load_state_dict(saved["average"])
         self.average.steps = saved["average_steps"]
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.random.set_state(saved["random"].cpu())
+        self.random.set_state(saved["random"])
         self.epoch, self.step, self.seconds = saved["epoch"], saved["step"], saved["seconds"]
+        with (self.out / "metrics.csv").open(newline="", encoding="ascii") as file:
+            # an epoch that had not been saved is trained again
+            self.rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) <= self.epoch]
         return True
 
     def start_from(self, network: YOLOv5) -> None:
@@ -144,6 +150,7 @@ class Trainer:
         """Writes the checkpoint; the old one stays whole until the new one is."""
         state = {
             "config": self.network.config.as_dict(),
+            "schedule": repr(self.schedule),
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "average_steps": self.average.steps,
@@ -182,8 +189,8 @@ class Trainer:
                     score = evaluate(self.average.network, val, self.schedule.threshold)
                 else:
                     score = None
-                self.save()
                 self._tell(parts, score)
+                self.save()
         finally:
             signal.signal(signal.SIGINT, before)
         return score or (evaluate(self.average.network, val, self.schedule.threshold) if val else None)
@@ -233,18 +240,14 @@ class Trainer:
 
     def _tell(self, parts: list[float], score: Score | None) -> None:
         """Adds the epoch's line to metrics.csv and prints it."""
-        path = self.out / "metrics.csv"
-        fresh = self.epoch == 1 or not path.exists()
         marks = (score.map50, score.precision, score.recall) if score else ()
         lr = self.optimizer.param_groups[0]["lr"]
         row = [str(self.epoch), f"{self.seconds:.1f}", f"{lr:.6f}"]
         row += [f"{value:.5f}" for value in (*parts, *marks)]
         row += [""] * (len(COLUMNS) - len(row))
-        with path.open("w" if fresh else "a", newline="", encoding="ascii") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if fresh:
-                writer.writerow(COLUMNS)
-            writer.writerow(row)
+        self.rows.append(row)
+        lines = "".join(",".join(values) + "\n" for values in (COLUMNS, *self.rows))
+        write(self.out / "metrics.csv", lines.encode())
         pairs = [f"{name} {value}" for name, value in zip(COLUMNS, row, strict=True) if value]
         self._print(", ".join(pairs))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 import signal
@@ -24,7 +25,7 @@ from training.evaluate import detect, evaluate, match, mean_average_precision
 from training.export import to_onnx
 from training.loss import Gains
 from training.tests.toys import ANCHORS, CONFIG, compose_toy, toy
-from training.train import Schedule, Trainer, load_network
+from training.train import Average, Schedule, Trainer, load_network
 from training.yolov5 import STRIDES, Config, YOLOv5
 
 # ONNX Runtime is in another Python than PyTorch.
@@ -91,9 +92,15 @@ class Train(unittest.TestCase):
             self.assertEqual(again.epoch, 1)
             again.run(pictures, None)
             self.assertEqual(again.epoch, 3)
-            pairs = zip(whole.network.state_dict().values(), again.network.state_dict().values(), strict=True)
-            for a, b in pairs:
-                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+            for one, other in ((whole.network, again.network), (whole.average.network, again.average.network)):
+                for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True):
+                    torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+            self.assertEqual(again.average.steps, whole.average.steps)
+            lines = Path(name, "cut", "metrics.csv").read_text().splitlines()
+            self.assertEqual([line.split(",")[0] for line in lines], ["epoch", "1", "2", "3"])
+            longer = Trainer(CONFIG, replace(schedule, epochs=4), Gains(), Path(name, "cut"))
+            with self.assertRaisesRegex(ValueError, "another schedule"):
+                longer.resume()
 
             # a checkpoint older than a field of Config has that field's default
             saved = torch.load(again.checkpoint)
@@ -109,6 +116,20 @@ class Train(unittest.TestCase):
             for network in (other.network, other.average.network):
                 torch.testing.assert_close(network.state_dict(), loaded.state_dict(), rtol=0, atol=0)
             self.assertEqual(evaluate(loaded, pictures, 0.5).objects, sum(len(o) for o in pictures.objects))
+
+    def test_average_follows(self) -> None:
+        network = torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.BatchNorm1d(1))
+        average = Average(network, decay=0.9, start=2)
+        before = float(network[0].weight)
+        with torch.no_grad():
+            network[0].weight += 1
+            network[1].running_mean += 2
+            network[1].num_batches_tracked += 5
+        average.follow(network)
+        keep = 0.9 * (1 - math.exp(-1 / 2))
+        self.assertAlmostEqual(float(average.network[0].weight), before + 1 - keep, places=6)
+        self.assertAlmostEqual(float(average.network[1].running_mean), 2 * (1 - keep), places=6)
+        self.assertEqual(int(average.network[1].num_batches_tracked), 5)
 
     def test_command_line(self) -> None:
         command = [sys.executable, "-m", "training.train", "--names", "disc,bar", "--size", "pico", "--head", "yolox"]
