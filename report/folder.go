@@ -89,10 +89,7 @@ func CheckFolder(project, name string, existOK bool) error {
 		case err == nil:
 			err = unix.Access(path, unix.W_OK|unix.X_OK)
 		}
-		if of := (*fs.PathError)(nil); errors.As(err, &of) {
-			err = of.Err
-		}
-		if err != nil {
+		if err := withoutPath(err); err != nil {
 			return fmt.Errorf("output folder: %s: %w; --project names another place", path, err)
 		}
 		return nil

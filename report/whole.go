@@ -18,16 +18,22 @@ import (
 // (/dev/null, /dev/stdout) is written to, not replaced. The error names the
 // file, not the temporary one.
 func WriteWhole(path string, write func(io.Writer) error) error {
-	err := writeInPlace(path, write)
-	if temporary := (*fs.PathError)(nil); errors.As(err, &temporary) {
-		err = temporary.Err // its path is one that nobody asked for
-	} else if renaming := (*os.LinkError)(nil); errors.As(err, &renaming) {
-		err = renaming.Err
-	}
-	if err != nil {
+	// the paths in the error may be ones that nobody asked for
+	if err := withoutPath(writeInPlace(path, write)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// withoutPath is what is wrong, without the paths that an error of a file has.
+func withoutPath(err error) error {
+	if of := (*fs.PathError)(nil); errors.As(err, &of) {
+		return of.Err
+	}
+	if of := (*os.LinkError)(nil); errors.As(err, &of) {
+		return of.Err
+	}
+	return err
 }
 
 // CheckFile finds what would keep WriteWhole from writing a file, as far as that
@@ -45,10 +51,7 @@ func CheckFile(path string) error {
 		}
 		err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK)
 	}
-	if of := (*fs.PathError)(nil); errors.As(err, &of) {
-		err = of.Err
-	}
-	if err != nil {
+	if err := withoutPath(err); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

@@ -16,7 +16,7 @@ GENERATIONS = 1000  # of changes at random, each kept where it fits better
 
 
 @dataclass(frozen=True)
-class Fit:
+class AnchorFit:
     """How anchors fit objects: the share that an anchor answers for, and the anchors that answer for one on average."""
 
     recall: float
@@ -34,10 +34,10 @@ def _closeness(sizes: Tensor, anchors: Tensor) -> Tensor:
     return torch.minimum(ratio, 1 / ratio).amin(2)
 
 
-def fit(sizes: Tensor, anchors: Tensor, ratio: float = Gains.ratio) -> Fit:
+def fit(sizes: Tensor, anchors: Tensor, ratio: float = Gains.ratio) -> AnchorFit:
     """Returns how anchors (A, 2) fit objects of sizes (T, 2), where an anchor answers for up to ratio times its own."""
     near = _closeness(sizes, anchors) > 1 / ratio
-    return Fit(float(near.any(1).float().mean()), float(near.float().sum(1).mean()))
+    return AnchorFit(float(near.any(1).float().mean()), float(near.float().sum(1).mean()))
 
 
 def search(sizes: Tensor, count: int, random: torch.Generator, ratio: float = Gains.ratio) -> Tensor:

@@ -16,14 +16,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from training import anchors, claims, plots
+from training import anchors, checkpoint, claims, plots
 from training.augment import Mosaic
-from training.compose import Composer, Recipe, emoji_composer, write_split
+from training.compose import Composer, Recipe, compose_once, emoji_composer
 from training.cost import operations, parameters
 from training.dataset import LabelError, Pictures, read_pictures
 from training.export import to_onnx
@@ -32,9 +33,9 @@ from training.files import write
 from training.jobs import STOPPED, side_by_side
 from training.loss import Gains
 from training.photographs import SPLITS, TEST
-from training.sprites import CLASSES
-from training.train import Schedule, Trainer, load_network
-from training.yolov5 import COCO_ANCHORS, Config
+from training.sprites import CLASSES, names_yaml
+from training.train import Schedule, Trainer
+from training.yolov5 import Config
 
 TOP = Path(__file__).resolve().parent.parent
 WORK = TOP / "build" / "out" / "training"
@@ -45,6 +46,7 @@ RARE = ("bicycle", "sailboat", "teddy bear")
 RARE_SHARE = 0.015  # of all objects, of each of them
 CONFS = (0.25, 0.4, 0.5)  # the thresholds of the article
 SLICE = 64  # test pictures that are committed
+LARGEST = 3_000_000  # bytes of a committed network
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class Plan:
     schedule: Schedule
     recipe: Recipe
     seeds: int = 3
-    composer: Callable[[str, Recipe], Composer] = field(default=emoji_composer)
+    composer: Callable[[str, Recipe], Composer] = emoji_composer
 
     def config(self, head: Head, chosen: tuple) -> Config:
         """Returns the network with a head; chosen are its anchors."""
@@ -149,14 +151,8 @@ class Comparison:
 
     def split(self, name: str) -> Path:
         """Composes a split where it is not there yet, and returns its folder."""
-        folder = self.work / name
-        if not folder.exists():
-            part = folder.with_name(name + ".part")
-            shutil.rmtree(part, ignore_errors=True)
-            composer = self.plan.composer(name, self.plan.recipe)
-            write_split(part, name, self.plan.counts[name], composer, workers=os.cpu_count() or 1)
-            part.rename(folder)
-        return folder
+        make = partial(self.plan.composer, name, self.plan.recipe)
+        return compose_once(self.work / name, name, self.plan.counts[name], make, workers=os.cpu_count() or 1)
 
     def data(self) -> Path:
         """Returns the data.yaml of all splits, composed where they are not there yet."""
@@ -167,7 +163,7 @@ class Comparison:
 
     def run(self, name: str, seed: int, train: Pictures, val: Pictures, chosen: tuple) -> bool:
         """Trains one head from wherever it was stopped and exports it; reports False where it is stopped again."""
-        out = self.work / "runs" / f"{name}-{seed}"
+        out = self.out(name, seed)
         gains = Gains.scaled(len(CLASSES), self.plan.imgsz)
         config = self.plan.config(HEADS[name], chosen)
         trainer = Trainer(config, replace(self.plan.schedule, seed=seed), gains, out, f"{name}, seed {seed}")
@@ -177,8 +173,12 @@ class Comparison:
             if trainer.stopped:
                 return False
         write(self.metrics(name, seed), (out / "metrics.csv").read_bytes())
-        write(self.onnx(name, seed), to_onnx(load_network(trainer.checkpoint), list(CLASSES)))
+        write(self.onnx(name, seed), to_onnx(checkpoint.load(trainer.checkpoint)[0], list(CLASSES)))
         return True
+
+    def out(self, name: str, seed: int) -> Path:
+        """Returns the folder of a run."""
+        return self.work / "runs" / f"{name}-{seed}"
 
     def metrics(self, name: str, seed: int) -> Path:
         """Returns where a run's metrics are kept."""
@@ -194,25 +194,24 @@ class Comparison:
             torch.set_num_threads(1)
         train = read_pictures(self.split("train"), self.plan.imgsz)
         val = read_pictures(self.split("val"), self.plan.imgsz)
-        chosen, fit = anchors.check(train, tuple(map(tuple, COCO_ANCHORS)))
+        chosen, fit = anchors.check(train, Config.anchors)
         print(fit, file=sys.stderr)
         # seed by seed, so that every head has one run before any has two
         todo = [(name, seed) for seed in range(self.plan.seeds) for name in HEADS]
         if jobs == 1:
             return all(self.run(*one, train, val, chosen) for one in todo)
-
         return side_by_side(lambda one: self.run(*one, train, val, chosen), todo, jobs)
 
     def onnx(self, name: str, seed: int) -> Path:
         """Returns where the network of a run is exported to: raw maps, batch and size free."""
-        return self.work / "runs" / f"{name}-{seed}" / f"{name}.onnx"
+        return self.out(name, seed) / f"{name}.onnx"
 
     def measure(self) -> dict:
         """Returns what `trtdet eval` says of every run, and what each network costs."""
         data = self.data()
         found: dict = {"plan": self.plan.name, "rare": list(RARE), "heads": {}}
         for name in HEADS:
-            network = load_network(self.work / "runs" / f"{name}-0" / "last.pt")
+            network, _ = checkpoint.load(self.out(name, 0) / "last.pt")
             found["heads"][name] = {
                 "parameters": parameters(network),
                 "gflops": operations(network, self.plan.imgsz, self.plan.imgsz) / 1e9,
@@ -245,11 +244,6 @@ class Comparison:
         write(self.models / "slice.json", (json.dumps(scores, indent=1) + "\n").encode())
         text = claims.readme(self.plan.name, self.plan.imgsz, list(HEADS), SLICE, TEST)
         write(self.models / "README.md", text.encode())
-
-
-def names_yaml() -> str:
-    """Returns the names of the classes as data.yaml has them."""
-    return "names:\n" + "".join(f"  {index}: {name}\n" for index, name in enumerate(CLASSES))
 
 
 def evaluate(model: Path, data: Path, split: str, imgsz: int) -> dict:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+import shutil
 from bisect import bisect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -268,6 +270,16 @@ def write_split(folder: Path, split: str, count: int, composer: Composer, worker
     _forked = jobs
     with multiprocessing.get_context("fork").Pool(workers) as pool:
         pool.map(_save_forked, range(count), chunksize=32)
+
+
+def compose_once(folder: Path, split: str, count: int, make: Callable[[], Composer], workers: int) -> Path:
+    """Composes a split where it is not there yet, by the composer that make returns, and returns its folder."""
+    if not folder.exists():
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        write_split(part, split, count, make(), workers)
+        part.rename(folder)
+    return folder
 
 
 _forked: list[tuple[Composer, Path, str, int]] = []  # what forked workers share, so that no photograph is pickled

@@ -13,17 +13,19 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from training import checkpoint
 from training.augment import Light
-from training.compose import Composer, Recipe, emoji_composer, open_photographs, save, write_split
+from training.compose import Composer, Recipe, compose_once, emoji_composer, open_photographs, save
 from training.dataset import LabelError, read_pictures
 from training.evaluate import evaluate
 from training.export import to_onnx
 from training.fetch import ROOT, FetchError, fetch
 from training.files import write
+from training.jobs import STOPPED
 from training.loss import Gains
 from training.photographs import CREDIT, FONT, TEST
-from training.sprites import CLASSES, draw_emoji
-from training.train import Schedule, Trainer, load_network
+from training.sprites import CLASSES, draw_emoji, names_yaml
+from training.train import Schedule, Trainer
 from training.yolov5 import Config, YOLOv5
 
 TOP = Path(__file__).resolve().parent.parent
@@ -85,12 +87,7 @@ HELD_OUT = (
 def compose_split(split: str) -> Path:
     """Composes a split where it is not there yet, and returns its folder."""
     folder = WORK / f"emoji-{split}"
-    if not folder.exists():
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        write_split(part, split, COUNTS[split], emoji_composer(split, Recipe()), workers=2)
-        part.rename(folder)
-    return folder
+    return compose_once(folder, split, COUNTS[split], lambda: emoji_composer(split, Recipe()), workers=2)
 
 
 def compose_held_out(folder: Path) -> None:
@@ -110,8 +107,7 @@ def compose_held_out(folder: Path) -> None:
         key = f"held-out {one.name}"
         composer = Composer(sprites, photographs, recipe)
         save(folder, one.name, *composer.compose(key, one.photograph), composer.quality(key))
-    names = "".join(f"  {index}: {name}\n" for index, name in enumerate(CLASSES))
-    (folder / "data.yaml").write_text(f"path: .\ntrain: images\nval: images\nnames:\n{names}", encoding="ascii")
+    (folder / "data.yaml").write_text(f"path: .\ntrain: images\nval: images\n{names_yaml()}", encoding="ascii")
 
 
 def train() -> YOLOv5 | None:
@@ -127,7 +123,7 @@ def train() -> YOLOv5 | None:
             trainer.run(pictures, read_pictures(compose_split("val"), stage.input))
             if trainer.stopped:
                 return None
-        network = load_network(trainer.checkpoint)
+        network, _ = checkpoint.load(trainer.checkpoint)
         MODELS.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(out / "metrics.csv", MODELS / f"metrics-{number}.csv")
     return network
@@ -187,7 +183,7 @@ def main() -> None:
             return
         network = train()
         if network is None:
-            sys.exit(130)
+            sys.exit(STOPPED)
         write(MODELS / "decoupled-base.onnx", to_onnx(network, list(CLASSES)))
         scores = measure(network)
         print(scores, end="")

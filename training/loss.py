@@ -123,16 +123,23 @@ class DetectionLoss:
         )
 
 
+def iou(a: Tensor, b: Tensor, eps: float = 1e-16) -> Tensor:
+    """Returns the IoU of boxes (..., 4) given as centre x, centre y, width, height."""
+    low = torch.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
+    high = torch.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
+    shared = (high - low).clamp(0).prod(-1)
+    return shared / (a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared + eps)
+
+
 def ciou(a: Tensor, b: Tensor, eps: float = 1e-7) -> Tensor:
     """Returns the complete IoU (M) of boxes (M, 4) given as centre x, centre y, width, height."""
     a_low, a_high = a[:, :2] - a[:, 2:] / 2, a[:, :2] + a[:, 2:] / 2
     b_low, b_high = b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2
-    shared = (torch.minimum(a_high, b_high) - torch.maximum(a_low, b_low)).clamp(0).prod(1)
-    iou = shared / (a[:, 2:].prod(1) + b[:, 2:].prod(1) - shared + eps)
+    fit = iou(a, b, eps)
     hull = torch.maximum(a_high, b_high) - torch.minimum(a_low, b_low)
     apart = (a[:, :2] - b[:, :2]).square().sum(1) / (hull.square().sum(1) + eps)
     skew = (torch.atan(b[:, 2] / (b[:, 3] + eps)) - torch.atan(a[:, 2] / (a[:, 3] + eps))) * 2 / math.pi
     v = skew.square()
     with torch.no_grad():
-        weight = v / (v - iou + 1 + eps)
-    return iou - apart - weight * v
+        weight = v / (v - fit + 1 + eps)
+    return fit - apart - weight * v

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.heads import YOLOXHead, cells
+from training.loss import iou
 
 REACH = 1.5  # cells between the middles of a cell and of an object, in x and in y
 CANDIDATES = 10  # IoUs that are summed to k
@@ -97,11 +98,3 @@ def assign(rows: Tensor, middles: Tensor, strides: Tensor, boxes: Tensor, labels
     takes[:, torn] = functional.one_hot(cost[:, torn].argmin(0), len(boxes)).t().bool()
     answers = takes.any(0)
     return candidates[answers], takes[:, answers].int().argmax(0)
-
-
-def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Returns the IoU of boxes (..., 4) given as centre x, centre y, width, height."""
-    low = torch.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
-    high = torch.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
-    shared = (high - low).clamp(0).prod(-1)
-    return shared / (a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared + 1e-16)

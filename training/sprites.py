@@ -26,6 +26,11 @@ CLASSES: dict[str, str] = {
 BITMAP_SIZE = 109
 
 
+def names_yaml() -> str:
+    """Returns the names of the classes as data.yaml has them."""
+    return "names:\n" + "".join(f"  {index}: {name}\n" for index, name in enumerate(CLASSES))
+
+
 def draw_emoji(font: Path) -> list[list[Image.Image]]:
     """Returns for each class its RGBA pictures, cropped to their opaque pixels."""
     face = ImageFont.truetype(str(font), BITMAP_SIZE)

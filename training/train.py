@@ -28,6 +28,7 @@ from training.dataset import LabelError, Pictures, read_pictures
 from training.evaluate import Score, evaluate
 from training.files import write
 from training.heads import ACTIVATIONS, KINDS, LAYOUTS, YOLOXHead
+from training.jobs import STOPPED
 from training.loss import DetectionLoss, Gains
 from training.simota import YOLOXLoss
 from training.yolov5 import SIZES, Config, YOLOv5
@@ -269,14 +270,6 @@ def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=schedule.lr, betas=(schedule.momentum, 0.99))
 
 
-def load_network(checkpoint: Path) -> YOLOv5:
-    """Returns the averaged network of a checkpoint written by Trainer, ready for use."""
-    saved = torch.load(checkpoint, map_location="cpu")
-    network = YOLOv5(Config(**saved["config"]))
-    network.load_state_dict(saved["average"])
-    return network.eval()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.train", description="train a YOLOv5 with one of the heads")
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels/ to train on")
@@ -318,9 +311,10 @@ def main() -> None:
     except (LabelError, OSError, ValueError) as error:
         sys.exit(f"training.train: {error}")
     if trainer.stopped:
-        sys.exit(130)
+        sys.exit(STOPPED)
     if score:
-        print(f"mAP50 {score.map50:.4f}; at 0.5: precision {score.precision:.4f}, recall {score.recall:.4f}")
+        at = f"at {schedule.threshold:g}: precision {score.precision:.4f}, recall {score.recall:.4f}"
+        print(f"mAP50 {score.map50:.4f}; {at}")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ import torch
 
 from training.anchors import check, fit, search
 from training.dataset import Fit, Pictures
-from training.yolov5 import COCO_ANCHORS
+from training.yolov5 import Config
 
-COCO = tuple(map(tuple, COCO_ANCHORS))
+COCO = Config.anchors
 
 
 def pictures_with(sizes: torch.Tensor, side: int = 640) -> Pictures:

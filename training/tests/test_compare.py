@@ -22,8 +22,7 @@ from training.compare import HEADS, Comparison, Plan
 from training.compose import Composer, Recipe
 from training.sprites import CLASSES
 from training.train import Schedule
-
-LARGEST = 3_000_000  # bytes of a committed network
+from training.yolov5 import Config
 
 
 def colours(_: str, recipe: Recipe) -> Composer:
@@ -99,7 +98,7 @@ class Tiny(unittest.TestCase):
                 self.assertEqual(found["runs"][0]["overall"]["pictures"], 12)
                 self.assertGreater(min(found["milliseconds"]), 0)
                 self.assertEqual(len(whole.metrics(head, 0).read_text().splitlines()), 3)
-                self.assertLess((models / f"{head}.onnx").stat().st_size, LARGEST)
+                self.assertLess((models / f"{head}.onnx").stat().st_size, compare.LARGEST)
             self.assertEqual(len(list((models / "images").glob("*.jpg"))), 12)
             again = compare.evaluate(models / "yolox.onnx", models / "data.yaml", "test", TINY.imgsz)
             self.assertEqual(again["overall"], json.loads((models / "slice.json").read_text())["yolox"])
@@ -114,8 +113,7 @@ class Tiny(unittest.TestCase):
             self.assertIn("| photograph | by |", (models / "README.md").read_text(encoding="utf-8"))
 
     def test_heads_are_what_they_are_called(self) -> None:
-        anchors = tuple(map(tuple, compare.COCO_ANCHORS))
-        configs = {name: compare.SMALL.config(head, anchors) for name, head in HEADS.items()}
+        configs = {name: compare.SMALL.config(head, Config.anchors) for name, head in HEADS.items()}
         self.assertEqual(
             {name: config.hidden for name, config in configs.items() if config.hidden},
             {
@@ -126,7 +124,7 @@ class Tiny(unittest.TestCase):
         self.assertEqual(
             [name for name, config in configs.items() if config.layout == "split"], ["decoupled-base-split"]
         )
-        real = compare.REAL.config(HEADS["decoupled-base-256"], anchors)
+        real = compare.REAL.config(HEADS["decoupled-base-256"], Config.anchors)
         self.assertEqual((real.size, real.hidden), ("s", 256))
 
     def test_shares(self) -> None:

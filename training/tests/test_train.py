@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from training import checkpoint
 from training.augment import Light
 from training.dataset import Fit, Pictures
 from training.evaluate import detect, evaluate, match, mean_average_precision
 from training.export import to_onnx
 from training.loss import Gains
 from training.tests.toys import ANCHORS, CONFIG, compose_toy, toy
-from training.train import Average, Schedule, Trainer, load_network
+from training.train import Average, Schedule, Trainer
 from training.yolov5 import STRIDES, Config, YOLOv5
 
 # ONNX Runtime is in another Python than PyTorch.
@@ -110,7 +111,7 @@ class Train(unittest.TestCase):
             other = Trainer(Config(classes=2, size="demo", hidden=24, anchors=ANCHORS), schedule, Gains(), cut.out)
             with self.assertRaisesRegex(ValueError, "another network"):
                 other.resume()
-            loaded = load_network(whole.checkpoint)
+            loaded, _ = checkpoint.load(whole.checkpoint)
             other = Trainer(CONFIG, schedule, Gains(), Path(name, "next"))
             other.start_from(loaded)
             for network in (other.network, other.average.network):
