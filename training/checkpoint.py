@@ -87,7 +87,7 @@ def load(path: Path, trust: bool = False) -> tuple[YOLOv5, list[str] | None]:
             return network.eval(), None
         model = saved.get("ema") or saved.get("model") if isinstance(saved, dict) else saved
         if not isinstance(model, Object):
-            raise ValueError("has no network under ema or model, as train.py saves it")
+            raise ValueError("has no network under ema or model, as train.py saves it; a state_dict is not one")
         network, names = _network(model)
         return network.eval(), names
     except Exception as error:  # the file decides what every attribute is

@@ -290,7 +290,9 @@ def _save_forked(job: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="training.compose", description="compose pictures with exact labels")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m training.compose", description="compose pictures with exact labels"
+    )
     parser.add_argument("--split", choices=sorted(SPLITS), required=True, help="whose photographs to compose over")
     parser.add_argument("--count", type=int, default=100, help="number of pictures (default 100)")
     parser.add_argument("--size", type=int, default=320, help="width and height in pixels (default 320)")

@@ -49,7 +49,9 @@ def operations(network: nn.Module, height: int = 640, width: int = 640) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="training.cost", description="parameters and operations of every head")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m training.cost", description="parameters and operations of every head"
+    )
     parser.add_argument("--classes", type=int, default=80, help="(default 80)")
     parser.add_argument("--imgsz", type=int, default=640, help="side of the input in pixels (default 640)")
     options = parser.parse_args()

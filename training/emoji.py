@@ -173,7 +173,9 @@ keep their authors' licences; they were cropped, scaled, changed in light and co
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="training.emoji", description="make models/emoji again, from nothing")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m training.emoji", description="make models/emoji again, from nothing"
+    )
     parser.add_argument("--pictures", action="store_true", help="make the held-out pictures only")
     options = parser.parse_args()
     try:

@@ -178,7 +178,12 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="training.export", description="write a trained network as ONNX")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m training.export",
+        description="write a trained network as ONNX",
+        epilog="example: python3 -m training.export --weights runs/train/exp/weights/best.pt",
+        allow_abbrev=False,
+    )
     parser.add_argument(
         "--weights", type=Path, required=True, help="best.pt or last.pt of YOLOv5, or last.pt of training.train"
     )
@@ -186,36 +191,44 @@ def main() -> None:
         "--names", help="comma-separated class names, by their indices (default those in YOLOv5's weights)"
     )
     parser.add_argument("--trust", action="store_true", help="let the weights file run the code that is in it")
-    parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument("--out", type=Path, help="the ONNX file to write (default the weights' name with .onnx)")
     parser.add_argument(
         "--layout", choices=LAYOUTS, default="", help="of the outputs (default raw maps, as the head reads them)"
     )
     parser.add_argument("--dynamic", choices=DYNAMIC, default="both", help="what may vary (default both)")
-    parser.add_argument("--imgsz", type=_size, default=(320, 320), help="H,W or one side, of a fixed size (320)")
-    parser.add_argument("--batch", type=int, default=1, help="pictures, of a fixed batch (default 1)")
+    parser.add_argument("--imgsz", type=_size, help="H,W or one side, where --dynamic fixes the size (default 640)")
+    parser.add_argument("--batch", type=int, help="pictures, where --dynamic fixes the batch (default 1)")
     parser.add_argument("--half", action="store_true", help="float16 weights, inputs and outputs")
     parser.add_argument("--inplace", action="store_true", help="decode rows by assignment, as YOLOv5's inplace does")
     o = parser.parse_args()
+    if o.imgsz and o.dynamic in ("size", "both"):
+        parser.error(f"--imgsz fixes what --dynamic {o.dynamic} lets vary: give --dynamic none or batch")
+    if o.batch is not None and o.dynamic in ("batch", "both"):
+        parser.error(f"--batch fixes what --dynamic {o.dynamic} lets vary: give --dynamic none or size")
+    if o.inplace and not o.layout.startswith("rows"):
+        parser.error("--inplace is a way to decode rows: give --layout rows")
+    out = o.out or o.weights.with_suffix(".onnx")
+    if out.suffix != ".onnx":
+        parser.error(f"--out {out}: want a name that ends in .onnx")
+    size, batch = o.imgsz or (640, 640), 1 if o.batch is None else o.batch
     try:
         network, names = checkpoint.load(o.weights, o.trust)
-        names = o.names.split(",") if o.names else names
+        names = names if o.names is None else o.names.split(",")
         if not names:
             raise ValueError(f"{o.weights} has no names of its {network.config.classes} classes: give --names")
         layout = o.layout or layouts_of(network.config)[0]
         content = to_onnx(
-            network,
-            names,
-            o.imgsz,
-            layout=layout,
-            dynamic=o.dynamic,
-            batch=o.batch,
-            half=o.half,
-            inplace=o.inplace,
+            network, names, size, layout=layout, dynamic=o.dynamic, batch=batch, half=o.half, inplace=o.inplace
         )
-        write(o.out, content)
+        write(out, content)
     except (OSError, ValueError) as error:
         parser.exit(1, f"training.export: {error}\n")
-    print(f"{o.out}: {len(content) / 1e6:.1f} MB, {layout}, opset {OPSET}")
+    pictures = "B" if o.dynamic in ("batch", "both") else batch
+    sides = "HxW" if o.dynamic in ("size", "both") else f"{size[0]}x{size[1]}"
+    print(
+        f"{out}: {len(content) / 1e6:.1f} MB, {network.config.head} head, {len(names)} classes, layout {layout},"
+        f" input {pictures}x3x{sides}, float{16 if o.half else 32}, opset {OPSET}"
+    )
 
 
 if __name__ == "__main__":

@@ -308,7 +308,8 @@ def load(path: Path, trust: bool = False) -> Any:
     try:
         return _Unpickler(_Archive(path), trust).load()
     except UnsafeError as error:
-        hint = "; a model after fuse() does that: save it before" if str(error) == "builtins.getattr" else ""
+        fused = str(error) == "builtins.getattr"
+        hint = "; a model after fuse() does that, and one for segmentation" if fused else ""
         raise UnsafeError(
             f"{path} would run {error} when it is loaded{hint}; give --trust if you trust where the file comes from"
         ) from None
@@ -320,7 +321,8 @@ def load(path: Path, trust: bool = False) -> Any:
     except OSError:
         raise
     except Exception as error:  # whatever a damaged pickle makes the reader stumble over
-        raise ValueError(f"{path} {describe(error)}: it is damaged, or not a checkpoint of torch.save") from error
+        cause = "its own code failed, or it is damaged" if trust else "it is damaged, or not a checkpoint of torch.save"
+        raise ValueError(f"{path} {describe(error)}: {cause}") from error
 
 
 def describe(error: Exception) -> str:

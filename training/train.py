@@ -271,7 +271,9 @@ def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="training.train", description="train a YOLOv5 with one of the heads")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m training.train", description="train a YOLOv5 with one of the heads"
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels/ to train on")
     parser.add_argument("--val", type=Path, help="folder to evaluate on; none by default")
     parser.add_argument("--names", required=True, help="comma-separated class names, in the order of their indices")

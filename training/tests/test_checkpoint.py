@@ -251,6 +251,7 @@ class Networks(InFolder):
         ran = subprocess.run(export, cwd=TOP, capture_output=True, text=True)
         self.assertEqual((ran.returncode, ran.stderr), (0, ""))
         self.assertIn("é".encode(), (self.folder / "best.onnx").read_bytes())
+        self.assertRegex(ran.stdout, "decoupled head, .* classes, layout split, input Bx3xHxW, float32, opset 13$")
         self.file.write_bytes(packed(pickle.dumps(Call(os.mkdir, str(self.folder / "made")), 2)))
         ran = subprocess.run(export, cwd=TOP, capture_output=True, text=True)
         self.assertEqual(ran.returncode, 1)
@@ -260,6 +261,20 @@ class Networks(InFolder):
         ran = subprocess.run([*export, "--trust"], cwd=TOP, capture_output=True, text=True)
         self.assertEqual(ran.returncode, 1, "a folder made is no network")
         self.assertTrue((self.folder / "made").exists(), "--trust runs what is in the file")
+
+    def test_export_flags_that_contradict(self) -> None:
+        self.file.write_bytes(b"weights")
+        for arguments, message in (
+            (("--out", self.file), "want a name that ends in .onnx"),
+            (("--imgsz", "640"), "--imgsz fixes what --dynamic both lets vary"),
+            (("--dynamic", "batch", "--batch", "4"), "--batch fixes what --dynamic batch lets vary"),
+            (("--inplace",), "give --layout rows"),
+        ):
+            command = [sys.executable, "-m", "training.export", "--weights", self.file, *arguments]
+            ran = subprocess.run(command, cwd=TOP, capture_output=True, text=True)
+            self.assertEqual((ran.returncode, ran.stdout), (2, ""))
+            self.assertIn(message, ran.stderr)
+            self.assertEqual(self.file.read_bytes(), b"weights")
 
 
 class Call:

@@ -103,7 +103,7 @@ class Change(unittest.TestCase):
         before = self.files()
         status, diff, _ = self.run_apply("--dry-run")
         self.assertEqual((status, self.files()), (0, before))
-        self.assertEqual(self.run_apply(), (0, diff, ""))
+        self.assertEqual(self.run_apply(), (0, diff.replace("would be written", "written"), ""))
         after = self.files()
         self.assertEqual(after["decoupled.py"], DROP_IN.read_bytes())
         changed = [line[1:] for line in diff.splitlines() if line.startswith("+") and line[1:].strip()]
@@ -155,7 +155,10 @@ class Change(unittest.TestCase):
     def test_cfgs(self) -> None:
         status, out, _ = self.run_apply(*itertools.chain(*(("--head", head) for head in HEADS)))
         self.assertEqual(status, 0)
-        paths = [Path(line) for line in out.splitlines() if line.endswith(".yaml")]
+        # PATH written: train.py --cfg PATH
+        lines = [line.split(" written: train.py --cfg ") for line in out.splitlines() if line.endswith(".yaml")]
+        self.assertTrue(all(path.endswith(f"/{cfg}") for path, cfg in lines))
+        paths = [Path(path) for path, _ in lines]
         self.assertEqual(len(set(paths)), len(HEADS))
         for path, head in zip(paths, HEADS, strict=True):
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -188,6 +191,35 @@ class Change(unittest.TestCase):
         self.assertEqual((self.models / "decoupled.py").read_text(encoding="utf-8"), "mine = 1\n")
         with self.assertRaisesRegex(PatchError, "has no models/yolo.py"):
             Checkout(self.models)
+        (self.models / "decoupled.py").unlink()
+        self.yolo.write_bytes(b"\x8d")
+        self.assertRegex(self.run_apply()[2], f"^training.yolov5_patch.apply: {self.yolo} is not UTF-8")
+
+    def test_flags_that_do_nothing_are_refused(self) -> None:
+        before = self.files()
+        for arguments, message in (
+            (("--head", "coupled"), "needs no change"),
+            (("--head", "decoupled-base,0,split"), "want decoupled-base,WIDTH"),
+            (("--head", HEADS[0], "--revert"), "leave --head out"),
+            (("--size", "n"), "give --head too"),
+            (("--dry",), "unrecognized arguments: --dry"),
+        ):
+            status, out, err = self.run_apply(*arguments)
+            self.assertEqual((status, out), (2, ""), arguments)
+            self.assertIn(message, err)
+        self.assertEqual(self.files(), before)
+        out = self.run_apply("--dry-run", "--head", HEADS[0])[1]
+        self.assertEqual(self.files(), before)
+        self.assertIn("decoupled.py would be written", out)
+        self.assertIn(".yaml would be written: ", out)
+
+    def test_a_link_stays_one(self) -> None:
+        target = self.models.parent / "elsewhere.py"
+        self.yolo.rename(target)
+        self.yolo.symlink_to(target)
+        self.assertEqual(self.run_apply()[0], 0)
+        self.assertTrue(self.yolo.is_symlink())
+        self.assertIn("DecoupledDetect", target.read_text(encoding="utf-8"))
 
 
 @yolov5_code.needed
@@ -216,6 +248,28 @@ class Check(unittest.TestCase):
                 self.assertGreater(outcome["detections"], 20)
             after = {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
             self.assertEqual(after, before, "the checkout is not what it was")
+
+    def test_installs_nothing(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            checkout = Path(folder, "checkout")
+            shutil.copytree(ORACLE / "yolov5" / "models", checkout / "models")
+            installing = "import os\nos.system('touch installed')\n"
+            for name in ("general", "augmentations", "loss", "downloads"):
+                Path(checkout, "utils").mkdir(exist_ok=True)
+                Path(checkout, "utils", f"{name}.py").write_text(installing, encoding="utf-8")
+            yolo = checkout / "models" / "yolo.py"
+            yolo.write_text(f"{installing}{yolo.read_text(encoding='utf-8')}", encoding="utf-8")
+            ran = subprocess.run(
+                [sys.executable, "-m", "training.yolov5_patch.check", checkout],
+                cwd=folder,
+                env=os.environ | {"PYTHONPATH": str(TOP)},
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            self.assertEqual(ran.returncode, 1, ran.stderr)
+            self.assertIn("the checkout would run 'touch installed'", ran.stderr)
+            self.assertFalse(Path(folder, "installed").exists())
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Head:
     @classmethod
     def parse(cls, text: str) -> Head:
         """Reads what str writes: decoupled-base,256,fused or decoupled,x,split. Raises ValueError on anything else."""
-        found = re.fullmatch(r"(decoupled-base),(\d+|x),(fused|split)|(decoupled),(x),(fused|split)", text)
+        found = re.fullmatch(r"(decoupled-base),([1-9]\d{0,3}|x),(fused|split)|(decoupled),(x),(fused|split)", text)
         if not found:
             raise ValueError(f"head {text!r}: want decoupled-base,WIDTH|x,fused|split or decoupled,x,fused|split")
         kind, hidden, layout = filter(None, found.groups())
@@ -123,10 +123,12 @@ class Checkout:
 
     def __init__(self, folder: Path):
         self.folder = folder.resolve()
-        self.yolo = self.folder / "models" / "yolo.py"
+        self.yolo = (self.folder / "models" / "yolo.py").resolve()  # not a link to it
         self.drop_in = self.folder / "models" / "decoupled.py"
         if not self.yolo.is_file():
-            raise PatchError(f"{folder} has no models/yolo.py: name the folder of a YOLOv5 checkout")
+            inside = self.folder / "yolov5"
+            hint = f", perhaps {inside}" if (inside / "models" / "yolo.py").is_file() else ""
+            raise PatchError(f"{folder} has no models/yolo.py: name the folder of a YOLOv5 checkout{hint}")
 
     def is_patched(self) -> bool:
         return "DecoupledDetect" in _read(self.yolo)
@@ -151,7 +153,7 @@ class Checkout:
         if not self.is_patched():
             return ""
         if self.drop_in.exists() and self.drop_in.read_bytes() != DROP_IN.read_bytes():
-            raise PatchError(f"{self.drop_in} has been changed: remove or rename it first")
+            raise PatchError(f"{self.drop_in} has been changed: remove or rename it, then revert takes out the rest")
         before = _read(self.yolo)
         after = self._change(unpatched, before)
         if not dry:
@@ -185,7 +187,10 @@ class Checkout:
 
 def _read(path: Path) -> str:
     """Returns a text with its ends of lines as they are."""
-    return path.read_bytes().decode("utf-8")
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PatchError(f"{path} is not UTF-8 ({error}): is it YOLOv5's?") from None
 
 
 def _diff(before: str, after: str) -> str:
@@ -203,7 +208,9 @@ def parse_head(text: str) -> Head | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="training.yolov5_patch.apply", description="put decoupled heads into a checkout of YOLOv5"
+        prog="python3 -m training.yolov5_patch.apply",
+        description="put decoupled heads into a checkout of YOLOv5",
+        allow_abbrev=False,
     )
     parser.add_argument("checkout", type=Path, help="folder that has YOLOv5's models/")
     parser.add_argument(
@@ -214,24 +221,34 @@ def main() -> None:
         metavar="KIND,WIDTH,LAYOUT",
         help="write a YAML with this head, such as decoupled-base,256,fused or decoupled,x,split; may be repeated",
     )
-    parser.add_argument("--size", choices=tuple("nsmlx"), default="s", help="of the YAMLs (default s)")
+    parser.add_argument("--size", choices=tuple("nsmlx"), help="of the YAMLs (default s)")
     parser.add_argument("--revert", action="store_true", help="take the change out again; YAMLs stay")
-    parser.add_argument("--dry-run", action="store_true", help="write nothing, only print the diff")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing, only say what would be written")
     o = parser.parse_args()
+    if None in o.head:
+        parser.error("--head coupled: the stock head needs no change and no YAML of its own")
+    if o.head and o.revert:
+        parser.error("--revert writes no YAML: leave --head out")
+    if o.size and not o.head:
+        parser.error(f"--size {o.size} is that of a YAML: give --head too")
     try:
         checkout = Checkout(o.checkout)
-        cfgs = [] if o.revert else [checkout.cfg(o.size, head) for head in o.head if head]
+        cfgs = [checkout.cfg(o.size or "s", head) for head in o.head]
         for path, text in cfgs:
             if path.exists() and _read(path) != text:
                 raise PatchError(f"{path} has been changed: remove or rename it first")
+        had_drop_in = checkout.drop_in.exists()
         diff = checkout.revert(o.dry_run) if o.revert else checkout.apply(o.dry_run)
         for path, text in cfgs if not o.dry_run else []:
             write(path, text.encode())
-    except (OSError, UnicodeDecodeError, PatchError) as error:
+    except (OSError, PatchError) as error:
         parser.exit(1, f"training.yolov5_patch.apply: {error}\n")
     print(diff or f"{checkout.yolo} needs no change", end="" if diff else "\n")
+    would = "would be " if o.dry_run else ""
+    if had_drop_in == o.revert and (diff or not o.revert):
+        print(f"{checkout.drop_in} {would}{'removed' if o.revert else 'written'}")
     for path, _ in cfgs:
-        print(path)
+        print(f"{path} {would}written: train.py --cfg {path.relative_to(checkout.folder)}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import numpy as np
 import torch
@@ -73,6 +74,10 @@ class Code:
         package = (folder / "__init__.py").exists()
         sys.path.insert(0, str(folder.parent if package else folder))
         self.prefix = "yolov5." if package else ""
+        with mock.patch.object(os, "system", _install_nothing):
+            self._import(folder)
+
+    def _import(self, folder: Path) -> None:
         self.yolo = self._module("models.yolo")
         self.experimental = self._module("models.experimental")
         self.augmentations = self._module("utils.augmentations")
@@ -85,6 +90,11 @@ class Code:
 
     def _module(self, name: str) -> ModuleType:
         return importlib.import_module(self.prefix + name)
+
+
+def _install_nothing(command: str) -> int:
+    """os.system while a checkout is imported: YOLOv5 runs pip itself where a package of its own is missing."""
+    raise ImportError(f"the checkout would run {command!r}: install that first, or see PYTHONPATH in docs/training.md")
 
 
 class Trial:
@@ -256,6 +266,7 @@ class Trial:
 def copied(checkout: Path, folder: Path) -> Checkout:
     """Copies what the check needs of a checkout, and puts the heads into it unless they are there."""
     source = Checkout(checkout)
+    source.apply(dry=True)  # an error names this checkout, not the copy
     # its imports name the package so
     target = folder / "yolov5"
     target.mkdir()
@@ -282,7 +293,9 @@ def table(outcomes: list[Outcome]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="training.yolov5_patch.check", description="try decoupled heads in a checkout of YOLOv5"
+        prog="python3 -m training.yolov5_patch.check",
+        description="try decoupled heads in a checkout of YOLOv5",
+        allow_abbrev=False,
     )
     parser.add_argument("checkout", type=Path, help="folder that has YOLOv5's models/; it is not changed")
     parser.add_argument("--size", choices=tuple("nsmlx"), action="append", help="may be repeated (default n and s)")
@@ -293,7 +306,8 @@ def main() -> None:
         metavar="KIND,WIDTH,LAYOUT",
         help="coupled, or a head as apply takes it; may be repeated (default all)",
     )
-    parser.add_argument("--trtdet", type=Path, default=TOP / "build" / "out" / "bin" / "trtdet", help="(default ours)")
+    program = TOP / "build" / "out" / "bin" / "trtdet"
+    parser.add_argument("--trtdet", type=Path, default=program, help="the program (default build/out/bin/trtdet here)")
     parser.add_argument("--json", action="store_true", help="print the outcomes as JSON")
     parser.add_argument("--verbose", action="store_true", help="let YOLOv5 say what it does")
     o = parser.parse_args()
