@@ -219,7 +219,8 @@ standard deviation over the seeds; mAP as pycocotools has it.
 
 ![scores of every seed, and precision over recall]({pictured})
 
-Curves of the runs are in [{curves}]({curves}), each run's metrics in `models/heads/metrics`.
+Curves of the runs are in [{curves}]({curves}) - yolox's losses are others than the rest's, so they lie elsewhere -
+and each run's metrics in `{metrics}`.
 
 `decoupled-base-256` is the head as the article lists it, its 256 channels scaled from yolov5s to this network's width;
 `decoupled-base` has c = x, what the article trained; both are `fused`, as its code reads the channels.
@@ -229,8 +230,9 @@ own (SimOTA).
 {tables}
 
 Precision, recall and F1 at a fixed confidence are over the boxes of all classes together; the best F1 is that of the
-mean over classes, as YOLOv5 has it. Rare classes are {rare}: {few:.1%} of the test's objects each, where the others
-have {many:.1%}. Scores are conf times label, of boxes above 0.25; true boxes are those that found an object at IoU 0.5.
+mean over classes, as YOLOv5 has it. Rare classes are {rare}:
+{few:.1%} of the test's objects each, where the others have {many:.1%}. Scores are conf times label, of boxes
+above 0.25; true boxes are those that found an object at IoU 0.5.
 Times are the network's alone, one picture at a time, in ONNX Runtime, on whatever machine made this page: read them
 beside each other only.
 
@@ -242,8 +244,7 @@ chance one time in four, so a narrow verdict is a narrow one.
 
 {outcome}
 
-These are small nets, trained for minutes on composed pictures. The article had yolov5s and 25,000 photographs of its
-own, which nobody else has. On a machine with a GPU the same command trains yolov5s at 640 pixels.
+{remark} The article had yolov5s and 25,000 photographs of its own, which nobody else has.
 """
 
 
@@ -267,8 +268,12 @@ def draw(results: dict, target: Path) -> None:
     plots.compare(scores, rates, target)
 
 
-def page(results: dict, pictured: str, curves: str) -> str:
-    """Returns the page about what training.compare has measured, with the names of its two pictures."""
+def page(results: dict, pictured: str, curves: str, metrics: str, remark: str) -> str:
+    """Returns the page about what training.compare has measured.
+
+    pictured and curves are the names of its two pictures, metrics the folder of
+    the runs' CSVs, remark says what kind of nets these are.
+    """
     first = results["heads"]["coupled"]["runs"]
     objects = first[0]["overall"]["objects"]
     shares = {c["class"]: c["objects"] / objects for c in first[0]["classes"]}
@@ -281,6 +286,8 @@ def page(results: dict, pictured: str, curves: str) -> str:
         many=mean(share for name, share in shares.items() if name not in results["rare"]),
         pictured=pictured,
         curves=curves,
+        metrics=metrics,
+        remark=remark,
         rare=" and ".join([", ".join(results["rare"][:-1]), results["rare"][-1]]),
         tables="\n".join(_tables(results)),
         outcome="\n".join(_outcome(results)),
@@ -289,8 +296,10 @@ def page(results: dict, pictured: str, curves: str) -> str:
 
 README = """# Six heads, trained alike
 
-Small YOLOv5s ({plan} pixels) that find twelve things, one with each head: {names}. Raw maps, batch and size free;
-docs/heads.md compares them. All of it is made by `/usr/bin/python3 -m training.compare` (docs/training.md).
+Small YOLOv5s ({plan} pixels) that find twelve things, one with each head:
+{names}.
+Raw maps, batch and size free; docs/heads.md compares them. All of it is made by `/usr/bin/python3 -m training.compare`
+(docs/training.md).
 
 `images/` and `labels/` are the first {count} of the test pictures, which no net was trained on, nor on the photographs
 below them; `slice.json` has what `trtdet eval` finds on these, `results.json` what it finds on all of them,

@@ -48,7 +48,8 @@ def draw(runs: dict[str, list[dict[str, list[tuple[float, float]]]]], target: Pa
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
     if len(runs) > 1:
-        figure.axes[3].legend(fontsize="small")
+        handles = figure.axes[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="lower center", ncol=len(runs), fontsize="small", bbox_to_anchor=(0.5, -0.05))
     _save(figure, target)
 
 
@@ -91,5 +92,5 @@ def _figure(width: float, height: float) -> Any:
 
 def _save(figure: Any, target: Path) -> None:
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
+    figure.savefig(content, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     write(target, content.getvalue())

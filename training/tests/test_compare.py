@@ -41,6 +41,7 @@ TINY = Plan(
     {"train": 8, "val": 4, "test": 12},
     Schedule(epochs=2, batch=4, warm_up=2, augment=Mosaic(), evaluate_every=2),
     replace(compare.recipe(64), shares=()),
+    "Tiny nets.",
     seeds=1,
     composer=colours,
 )
@@ -104,7 +105,7 @@ class Tiny(unittest.TestCase):
             self.assertEqual(again["overall"], json.loads((models / "slice.json").read_text())["yolox"])
             self.assertEqual(again["overall"], results["heads"]["yolox"]["runs"][0]["overall"])
             self.assertIn("val: val/images", data.read_text())
-            text = claims.page(results, "tiny.png", "tiny-runs.png")
+            text = claims.page(results, "tiny.png", "tiny-runs.png", "metrics", "Tiny nets.")
             claims.draw(results, Path(name, "tiny.png"))
             with Image.open(Path(name, "tiny.png")) as plot:
                 self.assertGreater(min(plot.size), 300)
@@ -151,7 +152,7 @@ class Page(unittest.TestCase):
         for head in heads.values():
             head |= {"parameters": 400_000, "gflops": 0.1, "milliseconds": [1.0, 2.0]}
         results = {"plan": "pico at 192", "rare": list(compare.RARE), "heads": heads}
-        text = claims.page(results, "heads.png", "heads-runs.png")
+        text = claims.page(results, "heads.png", "heads-runs.png", "metrics", "Small nets.")
         for line in (
             # with the same seed, 0.05 and 0.06
             "(it says 3 points) | decoupled-base, coupled | mAP50-95 +0.055 ± 0.007 | **held** |",
