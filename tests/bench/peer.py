@@ -11,6 +11,7 @@ and a number that says what was done. Runs under /usr/bin/python3 with YOLOv5's 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -136,7 +137,10 @@ def main() -> None:
     task, *arguments = sys.argv[1:]
     if task == "serve":
         kind, *arguments = arguments
-        serve({"head": head, "letterbox": letterbox}[kind](*arguments))
+        # YOLOv5 tells of its settings file on standard output when it makes one
+        with contextlib.redirect_stdout(sys.stderr):
+            work = {"head": head, "letterbox": letterbox}[kind](*arguments)
+        serve(work)
     else:
         {"detect": detect, "network": network}[task](*arguments)
 
