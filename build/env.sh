@@ -28,6 +28,9 @@ fi
 export ORT_DISABLE_TELEMETRY=1
 # The Go chosen here is the one that works: no other is fetched behind its back.
 export GOTOOLCHAIN=local
-# go-nvml's own header calls some of its functions deprecated, which fills the screen on a first build.
-export CGO_CFLAGS=${CGO_CFLAGS:--O2 -g -Wno-deprecated-declarations}
+# gorgonia.org/cu looks for cuda.h, ours before CUDA's (csrc/driver/include says why), and links -lcuda, which is our libcuda.a:
+# the flags here come before its own. NVIDIA's headers call some of their functions deprecated, which fills the screen on a
+# first build.
+export CGO_CFLAGS="${CGO_CFLAGS:--O2 -g} -Wno-deprecated-declarations -I$top/csrc/driver/include -I$top/build/deps/cuda/include"
+export CGO_LDFLAGS="-L$top/build/out/lib ${CGO_LDFLAGS:--O2 -g}"
 exec "$@"

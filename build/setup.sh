@@ -6,7 +6,7 @@ usage() {
 	cat <<'USAGE'
 usage: build/setup.sh [build] [test] [lint]
 
-  build   (default) compilers, Go, TensorRT-RTX, TensorRT and CUDA headers, ONNX Runtime: what `make build` and `make demo` need
+  build   (default) compilers, Go, nvcc, TensorRT-RTX, TensorRT and CUDA headers, ONNX Runtime: what `make build` and `make demo` need
   test    build, and what the tests compare with: Python packages, YOLOv5's own code, third-party models, photographs
   lint    clang-format, clang-tidy, ruff, shellcheck, staticcheck
 
@@ -256,6 +256,21 @@ headers() {
 	done < <(section headers)
 }
 
+# --- CUDA's compiler ---------------------------------------------------------------------------------------------
+
+nvcc() {
+	local key
+	key=$(section "pip nvcc" | digest)
+	fresh nvcc "$key" && return
+	say "nvcc ($(section 'pip nvcc' | awk 'NR == 1 { print $1 }'))"
+	section "pip nvcc" >"$tmp/requirements"
+	quietly "$deps/venv/bin/python" -m pip --disable-pip-version-check install --no-deps --no-compile --require-hashes --only-binary :all: \
+		--target "$tmp/nvcc" -r "$tmp/requirements" || die "pip could not fetch CUDA's compiler (section pip nvcc of build/pins); the lines above say why"
+	rm -rf "$deps/nvcc"
+	mv "$tmp"/nvcc/nvidia/cu13 "$deps/nvcc"
+	stamp nvcc "$key"
+}
+
 # --- what the build links to and loads ---------------------------------------------------------------------------
 
 # link TARGET LINK: LINK, under build/deps, points at TARGET, relative to LINK's folder.
@@ -278,6 +293,18 @@ links() {
 	library=$(cd "$deps/$packages/onnxruntime/capi" && echo libonnxruntime.so.*)
 	link "../../$packages/onnxruntime/capi/$library" onnxruntime/lib/libonnxruntime.so
 	link "../$packages/nvidia/cuda_runtime/include" cuda/include
+	nvml_header
+}
+
+# nvml.h is the one that go-nvml brings, whose calls have to be found in it.
+nvml_header() {
+	local module=github.com/NVIDIA/go-nvml dir
+	dir=$(cd "$top" && build/env.sh go mod download -json $module 2>"$tmp/log" | sed -nE 's/.*"Dir": "(.*)".*/\1/p')
+	[[ -n $dir ]] || {
+		cat "$tmp/log" >&2
+		die "go could not fetch $module, the lines above say why"
+	}
+	link "$dir/pkg/nvml" nvml/include
 }
 
 # --- what only the tests need ------------------------------------------------------------------------------------
@@ -424,6 +451,7 @@ main() {
 		venv venv build build
 	fi
 	headers
+	nvcc
 	links
 	if [[ " $groups " == *" test "* ]]; then
 		oracle

@@ -2,32 +2,47 @@ package decode
 
 import "math"
 
-// view is where the predictions of one level and anchor lie: channel k of
-// position p is at k*channel + p*position of each slice.
+// view is a View of one picture of a batch: channel k of position p is at
+// k*channel + p*position of each slice.
 type view struct {
 	box, conf, labels []float32 // each from its own first channel on; conf is nil where there is none
 	channel, position int
-	count             int // positions
+	count             int   // positions
+	anchor            int32 // number of the first one
 
 	nx               int     // cells in a row of the grid
 	stride           float32 // input pixels per cell
 	anchorW, anchorH float32 // YOLOv5's anchor in input pixels
 }
 
-// interleaved is the view of count rows of n channels each.
-func interleaved(data []float32, count, n int) view {
-	v := view{box: data, channel: 1, position: n, count: count}
-	if count > 0 {
-		v.conf, v.labels = data[4:], data[5:]
+// of returns the view of one picture, once the outputs are known to be whole.
+func (v View) of(outputs []Tensor, index int) (view, error) {
+	placed := view{
+		channel: v.Channel, position: v.Position, count: v.Count, anchor: v.Anchor,
+		nx: v.NX, stride: v.Stride, anchorW: v.AnchorW, anchorH: v.AnchorH,
 	}
-	return v
+	for _, part := range [...]struct {
+		Part
+		to *[]float32
+	}{{v.Box, &placed.box}, {v.Conf, &placed.conf}, {v.Labels, &placed.labels}} {
+		if part.Output < 0 {
+			continue
+		}
+		data, err := outputs[part.Output].picture(index, part.Next)
+		if err != nil {
+			return view{}, err
+		}
+		if v.Count > 0 {
+			*part.to = data[part.First:]
+		}
+	}
+	return placed, nil
 }
 
 // scan is one picture's decoding under way.
 type scan struct {
 	dst       []Candidate
 	nonFinite int
-	anchor    int32 // rows of the views before this one
 
 	conf       float32 // threshold of scores
 	confBorder float32 // threshold of confidences as the tensor has them
@@ -67,7 +82,6 @@ func (s *scan) run(v view) {
 	} else {
 		s.scanConf(&v)
 	}
-	s.anchor += int32(v.count)
 }
 
 // scanConf gathers the positions whose confidence passes.
@@ -188,7 +202,7 @@ func (s *scan) emit(v *view, i int) {
 		s.nonFinite++
 		return
 	}
-	anchor := s.anchor + int32(p)
+	anchor := v.anchor + int32(p)
 	if !s.multiLabel {
 		s.dst = append(s.dst, Candidate{Box: box, Score: score, Class: s.firstOfEquals(v, i, conf, score), Anchor: anchor})
 		return

@@ -10,33 +10,38 @@ type Tensor struct {
 	Data  []float32
 }
 
-// find returns the tensor of a name.
-func find(outputs []Tensor, name string) (*Tensor, error) {
+// find returns which of the tensors has a name.
+func find(outputs []Tensor, name string) (int, error) {
 	for i := range outputs {
 		if outputs[i].Name == name {
-			return &outputs[i], nil
+			return i, nil
 		}
 	}
 	names := make([]string, len(outputs))
 	for i := range outputs {
 		names[i] = outputs[i].Name
 	}
-	return nil, fmt.Errorf("%w: no output is named %q, the network has %q", ErrHead, name, names)
+	return 0, fmt.Errorf("%w: no output is named %q, the network has %q", ErrHead, name, names)
 }
 
-// picture returns the part of the tensor that belongs to one picture of the
-// batch, once the tensor is known to be whole.
-func (t *Tensor) picture(index int) ([]float32, error) {
+// pictureSize returns the number of values of one picture of the batch.
+func (t *Tensor) pictureSize() (int, error) {
 	if len(t.Shape) == 0 {
-		return nil, fmt.Errorf("%w: output %q is a scalar, want a batch of predictions", ErrHead, t.Name)
+		return 0, fmt.Errorf("%w: output %q is a scalar, want a batch of predictions", ErrHead, t.Name)
 	}
 	size := 1
 	for _, d := range t.Shape[1:] {
 		if d < 0 || (d > 0 && size > maxElements/d) {
-			return nil, fmt.Errorf("%w: output %q has shape %v, want sizes of 0 or more", ErrHead, t.Name, t.Shape)
+			return 0, fmt.Errorf("%w: output %q has shape %v, want sizes of 0 or more", ErrHead, t.Name, t.Shape)
 		}
 		size *= d
 	}
+	return size, nil
+}
+
+// picture returns the part of the tensor that belongs to one picture of the
+// batch, size values, once the tensor is known to be whole.
+func (t *Tensor) picture(index, size int) ([]float32, error) {
 	batch := t.Shape[0]
 	if batch < 0 || (size > 0 && batch > maxElements/size) || batch*size != len(t.Data) {
 		return nil, fmt.Errorf("%w: output %q has shape %v but %d values", ErrHead, t.Name, t.Shape, len(t.Data))

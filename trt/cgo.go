@@ -4,7 +4,7 @@ package trt
 // else needs to be named here. It is made by `make build` (or cmake).
 
 // #cgo CFLAGS: -I${SRCDIR}/../csrc/include
-// #cgo LDFLAGS: -L${SRCDIR}/../build/out/lib -ltrtdet -ldl -lpthread
+// #cgo LDFLAGS: -L${SRCDIR}/../build/out/lib -ltrtdet -lcuda -ldl -lpthread
 // #include "trtdet.h"
 import "C"
 

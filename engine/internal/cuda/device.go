@@ -1,0 +1,82 @@
+package cuda
+
+import (
+	"fmt"
+	"runtime"
+
+	"gorgonia.org/cu"
+)
+
+// Device is one GPU with its primary context held. Any goroutine may use it.
+type Device struct {
+	// Ordinal is its number in the driver's order.
+	Ordinal int
+	// Name is the driver's, such as "NVIDIA H100 80GB HBM3".
+	Name string
+	// Major and Minor are its compute capability.
+	Major, Minor int
+
+	device  cu.Device
+	context cu.CUContext
+}
+
+// Count returns how many GPUs the driver sees.
+func Count() (int, error) {
+	n, err := cu.NumDevices()
+	return n, refused("cuDeviceGetCount", err)
+}
+
+// Open takes hold of a GPU's primary context, by its number in the driver's
+// order. The context is shared with everything else in the process that uses
+// the GPU through its primary context, as TensorRT does.
+func Open(ordinal int) (*Device, error) {
+	d := &Device{Ordinal: ordinal}
+	var err error
+	if d.device, err = cu.GetDevice(ordinal); err != nil {
+		return nil, refused("cuDeviceGet", err)
+	}
+	if d.Name, err = d.device.Name(); err != nil {
+		return nil, refused("cuDeviceGetName", err)
+	}
+	if d.Major, d.Minor, err = d.device.ComputeCapability(); err != nil {
+		return nil, refused("cuDeviceGetAttribute", err)
+	}
+	if d.context, err = d.device.RetainPrimaryCtx(); err != nil {
+		return nil, refused("cuDevicePrimaryCtxRetain", err)
+	}
+	return d, nil
+}
+
+// String returns "cuda:0".
+func (d *Device) String() string { return fmt.Sprintf("cuda:%d", d.Ordinal) }
+
+// Do calls f on one thread with the device's context current there. f must not
+// wait for the device or for another goroutine.
+func (d *Device) Do(f func() error) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cu.SetCurrentContext(d.context); err != nil {
+		return refused("cuCtxSetCurrent", err)
+	}
+	return f()
+}
+
+// Memory returns the device's free and whole memory in bytes.
+func (d *Device) Memory() (free, total uint64, err error) {
+	err = d.Do(func() error {
+		f, t, err := cu.MemInfo()
+		free, total = uint64(f), uint64(t)
+		return refused("cuMemGetInfo", err)
+	})
+	return free, total, err
+}
+
+// Close lets go of the context. Everything made on the device has to be closed
+// before.
+func (d *Device) Close() error {
+	if d.context == (cu.CUContext{}) {
+		return nil
+	}
+	d.context = cu.CUContext{}
+	return refused("cuDevicePrimaryCtxRelease", d.device.ReleasePrimaryCtx())
+}

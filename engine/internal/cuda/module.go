@@ -1,0 +1,68 @@
+package cuda
+
+import (
+	"errors"
+
+	"gorgonia.org/cu"
+
+	"github.com/trtdet/trtdet/engine/internal/kernels"
+)
+
+// Module is the kernels, loaded on a device.
+type Module struct {
+	device            *Device
+	module            cu.Module
+	Letterbox, Decode Kernel
+}
+
+// Kernel is one of a Module's.
+type Kernel struct {
+	name     string
+	function cu.Function
+}
+
+// Load puts the kernels on the device.
+func (d *Device) Load() (*Module, error) {
+	m := &Module{device: d}
+	err := d.Do(func() (err error) {
+		if m.module, err = cu.LoadData(string(kernels.Image())); err != nil {
+			return refused("cuModuleLoadData", err)
+		}
+		for name, to := range map[string]*Kernel{kernels.Letterbox: &m.Letterbox, kernels.Decode: &m.Decode} {
+			to.name = name
+			if to.function, err = m.module.Function(name); err != nil {
+				return errors.Join(refused("cuModuleGetFunction, "+name, err), refused("cuModuleUnload", m.module.Unload()))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Close takes the kernels off the device. It is safe to call twice.
+func (m *Module) Close() error {
+	if m.module == (cu.Module{}) {
+		return nil
+	}
+	return m.device.Do(func() error {
+		module := m.module
+		m.module = cu.Module{}
+		return refused("cuModuleUnload", module.Unload())
+	})
+}
+
+// LetterboxGrid covers a batch of inputs of width x height pixels.
+func LetterboxGrid(width, height, batch int) (grid, block Dim) {
+	block = Dim{32, 8, 1}
+	return Dim{(width + block.X - 1) / block.X, (height + block.Y - 1) / block.Y, batch}, block
+}
+
+// DecodeGrid covers the views of a batch, the largest of which has a number of
+// positions.
+func DecodeGrid(positions, views, batch int) (grid, block Dim) {
+	block = Dim{256, 1, 1}
+	return Dim{(positions + block.X - 1) / block.X, views, batch}, block
+}
