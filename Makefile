@@ -21,7 +21,7 @@ FUZZTIME ?= 30s
 BENCHTIME ?= 1s
 ROUNDS ?= 5
 
-.PHONY: help setup setup-test setup-lint build library demo test test-full lint bench microbench fuzz clean distclean
+.PHONY: help setup setup-test setup-lint build library simgpu demo test test-full lint bench microbench fuzz clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -36,6 +36,10 @@ library: setup
 build: library ## build/out/bin/trtdet
 	@# the tag leaves out cli's writer of manual pages, whose start costs each process more than a millisecond
 	@$(RUN) go build -trimpath -tags urfave_cli_no_docs $(GO_FLAGS) -o $(OUT)/bin/trtdet ./cmd/trtdet
+
+simgpu: library ## the simulated GPU that tests run on where there is none: build/out/simgpu
+	@cmake --preset release -DTRTDET_SIMGPU=ON >$(OUT)/cmake.log || { cat $(OUT)/cmake.log; exit 1; }
+	@cmake --build --preset release --target simgpu
 
 demo: build ## build an engine from the model that the repository carries, and find objects in pictures
 	@build/demo.sh

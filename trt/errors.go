@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -28,8 +29,10 @@ var (
 	ErrUnsupported = errors.New("not supported by this TensorRT")
 	// ErrInvalid: an argument contradicts itself or the network.
 	ErrInvalid = errors.New("invalid argument")
-	// ErrPlan: these bytes are no TensorRT-RTX plan, or a damaged one.
-	ErrPlan = errors.New("not a TensorRT-RTX plan")
+	// ErrPlan: the plan is damaged, or made for another TensorRT or GPU.
+	ErrPlan = errors.New("plan that cannot be used")
+	// ErrRun: TensorRT did not run the engine.
+	ErrRun = errors.New("engine not run")
 	// ErrClosed: the value was closed.
 	ErrClosed = errors.New("already closed")
 	// ErrMemory: out of host memory.
@@ -40,7 +43,7 @@ var (
 
 // Error is an error of TensorRT or of what stands before it.
 type Error struct {
-	// Op is what was being done: "load", "parse", "build" or "read plan".
+	// Op is what was being done: "load", "parse", "build", "read plan" or "run".
 	Op string
 	// Kind is one of this package's Err variables, or the context's error.
 	Kind error
@@ -54,7 +57,7 @@ type Error struct {
 // cannot know it.
 func (e *Error) Error() string {
 	text := "tensorrt: " + e.Op + ": " + e.Message
-	if len(e.Log) > 0 && errors.Is(e.Kind, ErrBuild) {
+	if len(e.Log) > 0 && slices.Contains([]error{ErrBuild, ErrPlan, ErrRun}, e.Kind) {
 		text += ": " + e.Log[0]
 	}
 	return text
@@ -74,6 +77,8 @@ var kinds = map[C.trtdet_code]error{
 	C.TRTDET_UNSUPPORTED: ErrUnsupported,
 	C.TRTDET_MEMORY:      ErrMemory,
 	C.TRTDET_INTERNAL:    ErrInternal,
+	C.TRTDET_PLAN:        ErrPlan,
+	C.TRTDET_RUN:         ErrRun,
 }
 
 // goError copies a C error and frees it; nil stays nil.

@@ -54,13 +54,17 @@ func (n *Network) tensors(role C.trtdet_role) ([]TensorInfo, error) {
 		if err := goError("parse", C.trtdet_network_tensor(n.c, role, i, &t)); err != nil {
 			return nil, err
 		}
-		info := TensorInfo{Name: C.GoString(t.name), DType: dtypeName(t.dtype), Shape: make([]int, int(t.rank))}
-		for d := range info.Shape {
-			info.Shape[d] = int(t.dims[d])
-		}
-		infos = append(infos, info)
+		infos = append(infos, newTensorInfo(&t))
 	}
 	return infos, nil
+}
+
+func newTensorInfo(t *C.trtdet_tensor) TensorInfo {
+	info := TensorInfo{Name: C.GoString(t.name), DType: dtypeName(t.dtype), Shape: make([]int, int(t.rank))}
+	for d := range info.Shape {
+		info.Shape[d] = int(t.dims[d])
+	}
+	return info
 }
 
 var dtypeNames = map[C.trtdet_dtype]string{

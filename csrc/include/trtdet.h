@@ -1,5 +1,5 @@
 /*
- * trtdet.h: TensorRT behind a C ABI.
+ * trtdet.h: TensorRT behind a C ABI. Here is what builds plans; trtdet_engine.h runs them.
  *
  * One program holds several TensorRTs ("flavors"): the wrapper is compiled once
  * per flavor and finds its libraries with dlopen, so nothing of NVIDIA's is
@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a declaration in this file changes its meaning. */
-#define TRTDET_ABI_VERSION 1
+#define TRTDET_ABI_VERSION 2
 
 /* Most dimensions a tensor can have (nvinfer1::Dims::MAX_DIMS). */
 #define TRTDET_MAX_RANK 8
@@ -52,7 +52,9 @@ typedef enum trtdet_code {
   TRTDET_CANCELED = 7,    /* the progress callback asked to stop */
   TRTDET_UNSUPPORTED = 8, /* this flavor cannot do what was asked */
   TRTDET_MEMORY = 9,      /* out of host memory */
-  TRTDET_INTERNAL = 10    /* anything else; a bug here or in TensorRT */
+  TRTDET_INTERNAL = 10,   /* anything else; a bug here or in TensorRT */
+  TRTDET_PLAN = 11,       /* the plan is damaged, or made for another TensorRT or another GPU */
+  TRTDET_RUN = 12         /* TensorRT refused to run the engine */
 } trtdet_code;
 
 typedef struct trtdet_error trtdet_error;

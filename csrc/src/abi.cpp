@@ -10,6 +10,7 @@
 #include "error.h"
 #include "flavor.h"
 #include "trtdet.h"
+#include "trtdet_engine.h"
 
 struct trtdet_library {
   std::unique_ptr<trtdet::Library> library;
@@ -25,6 +26,15 @@ struct trtdet_config {
 };
 struct trtdet_plan {
   std::unique_ptr<trtdet::Plan> plan;
+};
+struct trtdet_engine {
+  std::unique_ptr<trtdet::Engine> engine;
+};
+struct trtdet_context {
+  std::unique_ptr<trtdet::Context> context;
+  int32_t inputs, outputs;
+
+  int32_t Count(trtdet_role role) const { return role == TRTDET_INPUT ? inputs : outputs; }
 };
 
 namespace {
@@ -50,6 +60,19 @@ const trtdet::Flavor* FindFlavor(trtdet_flavor id) noexcept {
     if (flavor->id == id) return flavor;
   }
   return nullptr;
+}
+
+void RequireBelow(int32_t index, int32_t count, const char* what) {
+  if (index < 0 || index >= count) {
+    throw Error(TRTDET_INVALID, std::string(what) + ' ' + std::to_string(index) + " of " + std::to_string(count));
+  }
+}
+
+trtdet::Shape ToShape(int32_t rank, const int64_t* dims) {
+  if (rank < 0 || rank > TRTDET_MAX_RANK) {
+    throw Error(TRTDET_INVALID, "a shape has 0 to 8 dimensions, not " + std::to_string(rank));
+  }
+  return {dims, dims + rank};
 }
 
 const void* Give(const trtdet::Bytes& bytes, std::size_t* size) noexcept {
@@ -125,10 +148,7 @@ trtdet_error* trtdet_network_tensor(const trtdet_network* network, trtdet_role r
   return Guard([&] {
     Require(network, "network");
     Require(out, "out");
-    const int32_t count = network->network->TensorCount(role);
-    if (index < 0 || index >= count) {
-      throw Error(TRTDET_INVALID, "tensor " + std::to_string(index) + " of " + std::to_string(count));
-    }
+    RequireBelow(index, network->network->TensorCount(role), "tensor");
     *out = network->network->Tensor(role, index);
   });
 }
@@ -152,12 +172,7 @@ trtdet_error* trtdet_config_shape(trtdet_config* config, int32_t profile, const 
     Require(min, "min");
     Require(opt, "opt");
     Require(max, "max");
-    if (rank < 0 || rank > TRTDET_MAX_RANK) {
-      throw Error(TRTDET_INVALID, "a shape has 0 to 8 dimensions, not " + std::to_string(rank));
-    }
-    config->config.AddShape(
-        profile, input,
-        {trtdet::Shape(min, min + rank), trtdet::Shape(opt, opt + rank), trtdet::Shape(max, max + rank)});
+    config->config.AddShape(profile, input, {ToShape(rank, min), ToShape(rank, opt), ToShape(rank, max)});
   });
 }
 
@@ -229,5 +244,110 @@ const void* trtdet_plan_timing_cache(const trtdet_plan* plan, size_t* size) noex
 }
 
 void trtdet_plan_free(trtdet_plan* plan) noexcept { delete plan; }
+
+trtdet_error* trtdet_engine_load(trtdet_library* library, const trtdet_logger* logger, const void* plan, size_t size,
+                                 const void* cache, size_t cache_size, trtdet_engine** out) noexcept {
+  return Guard([&] {
+    // First, so that the logger is released whatever happens next.
+    auto sink = std::make_shared<trtdet::LogSink>(logger == nullptr ? trtdet_logger{} : *logger);
+    Require(library, "library");
+    Require(plan, "plan");
+    if (cache_size != 0) Require(cache, "cache");
+    Require(out, "out");
+    *out = new trtdet_engine{library->library->LoadEngine({plan, size}, {cache, cache_size}, std::move(sink))};
+  });
+}
+
+int32_t trtdet_engine_tensor_count(const trtdet_engine* engine, trtdet_role role) noexcept {
+  return engine == nullptr ? 0 : engine->engine->TensorCount(role);
+}
+
+trtdet_error* trtdet_engine_tensor(const trtdet_engine* engine, trtdet_role role, int32_t index,
+                                   trtdet_tensor* out) noexcept {
+  return Guard([&] {
+    Require(engine, "engine");
+    Require(out, "out");
+    RequireBelow(index, engine->engine->TensorCount(role), "tensor");
+    *out = engine->engine->Tensor(role, index);
+  });
+}
+
+int32_t trtdet_engine_profile_count(const trtdet_engine* engine) noexcept {
+  return engine == nullptr ? 0 : engine->engine->ProfileCount();
+}
+
+trtdet_error* trtdet_engine_profile_shape(const trtdet_engine* engine, int32_t profile, const char* input, int64_t* min,
+                                          int64_t* opt, int64_t* max) noexcept {
+  return Guard([&] {
+    Require(engine, "engine");
+    Require(input, "input");
+    Require(min, "min");
+    Require(opt, "opt");
+    Require(max, "max");
+    RequireBelow(profile, engine->engine->ProfileCount(), "profile");
+    const trtdet::ShapeRange range = engine->engine->ProfileShape(profile, input);
+    std::copy(range.min.begin(), range.min.end(), min);
+    std::copy(range.opt.begin(), range.opt.end(), opt);
+    std::copy(range.max.begin(), range.max.end(), max);
+  });
+}
+
+trtdet_error* trtdet_engine_cache(const trtdet_engine* engine, trtdet_plan** out) noexcept {
+  return Guard([&] {
+    Require(engine, "engine");
+    Require(out, "out");
+    *out = new trtdet_plan{engine->engine->Cache()};
+  });
+}
+
+void trtdet_engine_free(trtdet_engine* engine) noexcept { delete engine; }
+
+trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream,
+                                    trtdet_context** out) noexcept {
+  return Guard([&] {
+    Require(engine, "engine");
+    Require(out, "out");
+    RequireBelow(profile, engine->engine->ProfileCount(), "profile");
+    *out = new trtdet_context{engine->engine->CreateContext(profile, stream), engine->engine->TensorCount(TRTDET_INPUT),
+                              engine->engine->TensorCount(TRTDET_OUTPUT)};
+  });
+}
+
+trtdet_error* trtdet_context_set_shape(trtdet_context* context, const char* input, int32_t rank,
+                                       const int64_t* dims) noexcept {
+  return Guard([&] {
+    Require(context, "context");
+    Require(input, "input");
+    Require(dims, "dims");
+    context->context->SetShape(input, ToShape(rank, dims));
+  });
+}
+
+trtdet_error* trtdet_context_tensor(const trtdet_context* context, trtdet_role role, int32_t index,
+                                    trtdet_tensor* out) noexcept {
+  return Guard([&] {
+    Require(context, "context");
+    Require(out, "out");
+    RequireBelow(index, context->Count(role), "tensor");
+    *out = context->context->Tensor(role, index);
+  });
+}
+
+trtdet_error* trtdet_context_set_address(trtdet_context* context, const char* tensor, uint64_t address) noexcept {
+  return Guard([&] {
+    Require(context, "context");
+    Require(tensor, "tensor");
+    context->context->SetAddress(tensor, address);
+  });
+}
+
+trtdet_error* trtdet_context_enqueue(trtdet_context* context, uint64_t stream) noexcept {
+  return Guard([&] {
+    Require(context, "context");
+    context->context->Enqueue(stream);
+  });
+}
+
+void trtdet_context_free(trtdet_context* context) noexcept { delete context; }
 
 }  // extern "C"

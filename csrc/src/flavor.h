@@ -49,11 +49,35 @@ class Builder {
   virtual std::unique_ptr<Network> Parse(const std::string& onnx_path) = 0;
 };
 
+class Context {
+ public:
+  virtual ~Context() = default;
+  virtual void SetShape(const std::string& input, const Shape& shape) = 0;
+  // index is in range; the name lives as long as the context.
+  virtual trtdet_tensor Tensor(trtdet_role role, int32_t index) const = 0;
+  virtual void SetAddress(const char* tensor, uint64_t address) = 0;
+  virtual void Enqueue(uint64_t stream) = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual int32_t TensorCount(trtdet_role role) const = 0;
+  // index is in range; the name lives as long as the engine.
+  virtual trtdet_tensor Tensor(trtdet_role role, int32_t index) const = 0;
+  virtual int32_t ProfileCount() const = 0;
+  // profile is in range.
+  virtual ShapeRange ProfileShape(int32_t profile, const std::string& input) const = 0;
+  virtual std::unique_ptr<Plan> Cache() const = 0;
+  virtual std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream) = 0;
+};
+
 class Library {
  public:
   virtual ~Library() = default;
   virtual const std::string& Version() const = 0;
   virtual std::unique_ptr<Builder> CreateBuilder(std::shared_ptr<LogSink> log) = 0;
+  virtual std::unique_ptr<Engine> LoadEngine(Bytes plan, Bytes cache, std::shared_ptr<LogSink> log) = 0;
 };
 
 // One table per flavor.

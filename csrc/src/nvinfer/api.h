@@ -22,9 +22,11 @@ constexpr bool kIsRtx = TRTDET_FLAVOR == 1;
 
 // The symbols taken from the libraries.
 using CreateBuilder = void* (*)(void* logger, int32_t version);
+using CreateRuntime = void* (*)(void* logger, int32_t version);
 using CreateParser = void* (*)(void* network, void* logger, int version);
 using LibraryVersion = int32_t (*)();
 constexpr const char* kCreateBuilder = "createInferBuilder_INTERNAL";
+constexpr const char* kCreateRuntime = "createInferRuntime_INTERNAL";
 constexpr const char* kCreateParser = "createNvOnnxParser_INTERNAL";
 constexpr const char* kLibraryVersion = "getInferLibVersion";
 constexpr const char* kLibraryBuild = "getInferLibBuildVersion";  // optional

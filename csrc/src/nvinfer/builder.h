@@ -8,21 +8,9 @@
 #include "../flavor.h"
 #include "api.h"
 #include "library.h"
+#include "logger.h"
 
 namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
-
-// Hands TensorRT's log to the sink.
-class Logger final : public nvinfer1::ILogger {
- public:
-  explicit Logger(std::shared_ptr<LogSink> sink) : sink_(std::move(sink)) {}
-  void log(Severity severity, const nvinfer1::AsciiChar* message) noexcept override {
-    sink_->Log(static_cast<trtdet_severity>(severity), message);
-  }
-  LogSink& sink() noexcept { return *sink_; }
-
- private:
-  std::shared_ptr<LogSink> sink_;
-};
 
 // What networks and plans share with their builder. The order of the members
 // is their lifetime: the builder goes first, then its logger, then the code.

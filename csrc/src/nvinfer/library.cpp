@@ -3,6 +3,7 @@
 #include "../driver.h"
 #include "../error.h"
 #include "builder.h"
+#include "engine.h"
 
 #define TRTDET_TEXT_(x) #x
 #define TRTDET_TEXT(x) TRTDET_TEXT_(x)
@@ -32,6 +33,7 @@ Binaries::Binaries(const std::string& path, const std::string& parser_path)
     : infer(path),
       parser(parser_path),
       create_builder(infer.Symbol<TRTDET_FLAVOR_NAMESPACE::CreateBuilder>(kCreateBuilder)),
+      create_runtime(infer.Symbol<TRTDET_FLAVOR_NAMESPACE::CreateRuntime>(kCreateRuntime)),
       create_parser(parser.Symbol<TRTDET_FLAVOR_NAMESPACE::CreateParser>(kCreateParser)),
       version(infer.Symbol<LibraryVersion>(kLibraryVersion)()) {}
 
@@ -49,6 +51,14 @@ std::unique_ptr<Builder> NvLibrary::CreateBuilder(std::shared_ptr<LogSink> log) 
                                       DriverStatus().reason + "; TensorRT-RTX builds without one");
   }
   return std::make_unique<NvBuilder>(binaries_, std::move(log));
+}
+
+std::unique_ptr<Engine> NvLibrary::LoadEngine(Bytes plan, Bytes cache, std::shared_ptr<LogSink> log) {
+  // TensorRT 10 returns a bad pointer for a runtime where there is no driver.
+  if (!DriverStatus().ok) {
+    throw Error(TRTDET_NO_DRIVER, std::string(kName) + " runs engines only on an NVIDIA GPU: " + DriverStatus().reason);
+  }
+  return std::make_unique<NvEngine>(binaries_, plan, cache, std::move(log));
 }
 
 }  // namespace TRTDET_FLAVOR_NAMESPACE

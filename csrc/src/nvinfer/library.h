@@ -19,8 +19,9 @@ struct Binaries {
   SharedObject infer;
   SharedObject parser;
   CreateBuilder create_builder;
+  CreateRuntime create_runtime;
   CreateParser create_parser;
-  // What create_builder and create_parser are called with: the library's own
+  // What the create_ functions are called with: the library's own
   // version, not the headers', or it refuses headers newer than itself.
   int32_t version;
 };
@@ -30,6 +31,7 @@ class NvLibrary final : public Library {
   NvLibrary(const std::string& path, const std::string& parser_path);
   const std::string& Version() const override { return version_; }
   std::unique_ptr<Builder> CreateBuilder(std::shared_ptr<LogSink> log) override;
+  std::unique_ptr<Engine> LoadEngine(Bytes plan, Bytes cache, std::shared_ptr<LogSink> log) override;
 
  private:
   std::shared_ptr<Binaries> binaries_;

@@ -1,11 +1,14 @@
 package cuda
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"unsafe"
 
 	"github.com/trtdet/trtdet/engine/internal/kernels"
 	"github.com/trtdet/trtdet/engine/internal/kernels/kernelstest"
+	"github.com/trtdet/trtdet/tests/simgpu"
 )
 
 // machine runs the kernels on a GPU, one call at a time.
@@ -17,10 +20,16 @@ type machine struct {
 	put    []*Buffer
 }
 
-func newMachine(t *testing.T) *machine {
-	if n, err := Count(); err != nil || n == 0 {
-		t.Skipf("no GPU to run the kernels on: %d devices, %v", n, err)
+func TestMain(m *testing.M) {
+	if err := simgpu.Use(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	os.Exit(m.Run())
+}
+
+func newMachine(t *testing.T) *machine {
+	simgpu.CheckClean(t)
 	m := &machine{t: t}
 	m.device = closedAtEnd(m, must(m, func() (*Device, error) { return Open(0) }))
 	m.stream = closedAtEnd(m, must(m, m.device.NewStream))

@@ -1,0 +1,131 @@
+package cuda
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/trtdet/trtdet/tests/simgpu"
+)
+
+const outOfMemory, illegalAddress = 2, 700 // CUresults
+
+// all is everything that a program does with a device, once.
+func all(t *testing.T) error {
+	t.Helper()
+	d, err := Open(0)
+	if err != nil {
+		return err
+	}
+	var made []interface{ Close() error }
+	defer func() {
+		for i := len(made) - 1; i >= 0; i-- {
+			if err := made[i].Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+		}
+	}()
+	made = append(made, d)
+	if _, _, err := d.Memory(); err != nil {
+		return err
+	}
+	buffer, err := d.Alloc(100)
+	if err != nil {
+		return err
+	}
+	made = append(made, buffer)
+	pinned, err := d.AllocPinned(100)
+	if err != nil {
+		return err
+	}
+	made = append(made, pinned)
+	module, err := d.Load()
+	if err != nil {
+		return err
+	}
+	made = append(made, module)
+	stream, err := d.NewStream()
+	if err != nil {
+		return err
+	}
+	made = append(made, stream)
+	copy(pinned.Bytes(), "there and back")
+	if err := d.Do(func() error {
+		return errors.Join(stream.CopyIn(buffer.Address(), pinned.Bytes()), stream.Mark())
+	}); err != nil {
+		return err
+	}
+	if err := stream.Wait(); err != nil {
+		return err
+	}
+	clear(pinned.Bytes())
+	if err := d.Do(func() error {
+		return errors.Join(stream.CopyOut(pinned.Bytes()[:14], buffer.Address()), stream.Mark())
+	}); err != nil {
+		return err
+	}
+	if err := stream.Wait(); err != nil {
+		return err
+	}
+	if got := strings.TrimRight(string(pinned.Bytes()), "\x00"); got != "there and back" {
+		t.Errorf("what came back is %q", got)
+	}
+	return nil
+}
+
+// TestEveryCallFails has each call of the driver's fail the 1st, 2nd ... time:
+// the error names it, and nothing is left behind.
+func TestEveryCallFails(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real driver does not fail when it is told to")
+	}
+	simgpu.CheckClean(t)
+	if err := all(t); err != nil {
+		t.Fatal(err)
+	}
+	// what is let go of cannot be kept where letting go fails
+	closing := []string{"cuCtxSetCurrent", "cuMemFree", "cuMemFreeHost", "cuModuleUnload", "cuStreamDestroy", "cuEventDestroy", "cuDevicePrimaryCtxRelease", "cuStreamSynchronize"}
+	tried := 0
+	for _, call := range simgpu.Called() {
+		if call == "cuInit" || slices.Contains(closing, call) {
+			continue
+		}
+		before := simgpu.Calls(call)
+		if err := all(t); err != nil {
+			t.Fatal(err)
+		}
+		for nth := range simgpu.Calls(call) - before {
+			counts := simgpu.Count()
+			simgpu.Fail(call, nth+1, outOfMemory)
+			err := all(t)
+			simgpu.Fail("", 0, 0)
+			var failure *Error
+			if !errors.As(err, &failure) || !strings.HasPrefix(failure.Call, call) || failure.Status != outOfMemory {
+				t.Fatalf("%s, call %d: %v", call, nth+1, err)
+			}
+			if got := simgpu.Count(); got != counts {
+				t.Fatalf("%s, call %d: left %+v, want %+v", call, nth+1, got, counts)
+			}
+			tried++
+		}
+	}
+	if tried < 15 {
+		t.Errorf("only %d failures were tried: of %v", tried, simgpu.Called())
+	}
+}
+
+func TestErrors(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real driver does not fail when it is told to")
+	}
+	if _, err := Open(99); err == nil || !strings.Contains(err.Error(), "cuDeviceGet: CUDA_ERROR_INVALID_DEVICE") {
+		t.Errorf("device 99: %v", err)
+	}
+	simgpu.Lose(0, illegalAddress)
+	defer simgpu.Lose(0, 0)
+	var failure *Error
+	if err := all(t); !errors.As(err, &failure) || !failure.Lost() {
+		t.Errorf("a lost device: %v", err)
+	}
+}

@@ -1,0 +1,105 @@
+#include "kernels.h"
+
+#include <vector>
+
+#include "host.h"
+#include "memory.h"
+#include "sim.h"
+
+namespace simgpu {
+namespace {
+
+// Replaces a device address in a copy of a block by the host memory behind
+// size bytes of it. Returns whether all of these are in one allocation.
+bool Place(uint64_t& address, uint64_t size, const char* what) {
+  const std::lock_guard<std::mutex> lock(Lock());
+  void* const host = DeviceMemory::Get().Host(address, size);
+  if (host == nullptr) {
+    Violation(std::string("a kernel reads or writes ") + what + " beside what is allocated");
+    return false;
+  }
+  address = reinterpret_cast<uint64_t>(host);
+  return true;
+}
+
+// The block at a device address, with host addresses in it and in what it
+// points to; the kernels' headers say how much lies at each.
+struct Placed {
+  trtdet_block block;
+  std::vector<trtdet_picture> pictures;
+  std::vector<trtdet_view> views;
+};
+
+bool PlaceBlock(uint64_t address, Placed& to) {
+  if (!Place(address, sizeof to.block, "its block")) return false;
+  to.block = *reinterpret_cast<const trtdet_block*>(address);
+  return true;
+}
+
+bool PlaceLetterbox(Placed& to) {
+  trtdet_letterbox& letterbox = to.block.letterbox;
+  const uint64_t plane = static_cast<uint64_t>(letterbox.width) * letterbox.height;
+  const uint64_t size = 3 * plane * letterbox.count * (letterbox.half ? 2 : 4);
+  if (letterbox.count == 0) return true;
+  if (!Place(letterbox.input, size, "the input") ||
+      !Place(letterbox.pictures, letterbox.count * sizeof(trtdet_picture), "the pictures")) {
+    return false;
+  }
+  const auto* const pictures = reinterpret_cast<const trtdet_picture*>(letterbox.pictures);
+  to.pictures.assign(pictures, pictures + letterbox.count);
+  for (trtdet_picture& picture : to.pictures) {
+    const uint64_t bytes = picture.pitch * (picture.height - 1) + 3 * static_cast<uint64_t>(picture.width);
+    if (!Place(picture.pixels, bytes, "pixels")) return false;
+  }
+  letterbox.pictures = reinterpret_cast<uint64_t>(to.pictures.data());
+  return true;
+}
+
+bool PlaceDecode(Placed& to, unsigned int views) {
+  trtdet_decode& decode = to.block.decode;
+  const uint64_t count = decode.count;
+  if (count == 0) return true;
+  if (!Place(decode.views, views * sizeof(trtdet_view), "the views") ||
+      !Place(decode.found, count * sizeof(trtdet_found), "the counts") ||
+      !Place(decode.candidates, count * decode.capacity * sizeof(trtdet_candidate), "the candidates")) {
+    return false;
+  }
+  const auto* const all = reinterpret_cast<const trtdet_view*>(decode.views);
+  to.views.assign(all, all + views);
+  for (trtdet_view& view : to.views) {
+    if (view.count == 0) continue;
+    const uint64_t number = view.half ? 2 : 4;
+    const auto size = [&](uint64_t next, uint64_t channels) {
+      return (next * (count - 1) + (channels - 1) * view.channel + (view.count - 1) * view.position + 1) * number;
+    };
+    if (!Place(view.box, size(view.box_next, 4), "boxes") ||
+        (view.conf != 0 && !Place(view.conf, size(view.conf_next, 1), "confidences")) ||
+        !Place(view.labels, size(view.labels_next, decode.classes), "labels")) {
+      return false;
+    }
+  }
+  decode.views = reinterpret_cast<uint64_t>(to.views.data());
+  return true;
+}
+
+void Letterbox(uint64_t address, unsigned int) {
+  Placed placed;
+  if (PlaceBlock(address, placed) && PlaceLetterbox(placed)) trtdet_host_letterbox(&placed.block);
+}
+
+void Decode(uint64_t address, unsigned int views) {
+  Placed placed;
+  if (PlaceBlock(address, placed) && PlaceDecode(placed, views)) {
+    trtdet_host_decode(&placed.block, static_cast<int32_t>(views));
+  }
+}
+
+}  // namespace
+
+Kernel FindKernel(const std::string& name) {
+  if (name == "trtdet_letterbox_kernel") return Letterbox;
+  if (name == "trtdet_decode_kernel") return Decode;
+  return nullptr;
+}
+
+}  // namespace simgpu

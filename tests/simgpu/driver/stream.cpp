@@ -1,0 +1,103 @@
+#include "stream.h"
+
+#include <atomic>
+#include <chrono>
+
+#include "sim.h"
+
+namespace simgpu {
+
+void Event::Mark::Reach() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  reached = true;
+  nanoseconds = std::chrono::steady_clock::now().time_since_epoch().count();
+  changed.notify_all();
+}
+
+void Event::Mark::Wait() {
+  std::unique_lock<std::mutex> lock(mutex);
+  changed.wait(lock, [this] { return reached; });
+}
+
+std::shared_ptr<Event::Mark> Event::Last() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return mark_;
+}
+
+std::shared_ptr<Event::Mark> Event::Next() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  mark_ = std::make_shared<Mark>();
+  return mark_;
+}
+
+Stream::Stream(int of_device) : device(of_device) {
+  static std::atomic<uint64_t> number{0};
+  random_.seed(Settings::Get().seed + number++);
+  if (!Settings::Get().inline_) thread_ = std::thread([this] { Loop(); });
+}
+
+Stream::~Stream() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    closing_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+void Stream::Put(Work work) {
+  if (capture_ != nullptr) {
+    capture_->work.push_back(std::move(work));
+    return;
+  }
+  if (work.start) work.start();
+  if (Settings::Get().inline_) return work.run();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  queue_.push_back(std::move(work));
+  changed_.notify_all();
+}
+
+void Stream::Loop() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    running_ = true;
+    const Work& work = queue_.front();  // it stays there until it is done, for Uses
+    lock.unlock();
+    // often at once, sometimes late enough for others to go first
+    if (const uint64_t chance = random_() % 8; chance == 0) {
+      std::this_thread::sleep_for(std::chrono::microseconds(random_() % 300));
+    } else if (chance < 4) {
+      std::this_thread::yield();
+    }
+    work.run();
+    lock.lock();
+    queue_.pop_front();
+    running_ = false;
+    changed_.notify_all();
+  }
+}
+
+void Stream::Wait() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return queue_.empty() && !running_; });
+}
+
+bool Stream::Idle() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return queue_.empty() && !running_;
+}
+
+bool Stream::Uses(uint64_t address, uint64_t size) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const Work& work : queue_) {
+    for (const auto& [at, length] : work.uses) {
+      if (at < address + size && address < at + length) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace simgpu

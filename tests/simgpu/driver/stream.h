@@ -1,0 +1,91 @@
+// Streams that work by themselves: what is put in is done later, in order, by
+// a thread of the stream's own.
+#ifndef TRTDET_TESTS_SIMGPU_DRIVER_STREAM_H_
+#define TRTDET_TESTS_SIMGPU_DRIVER_STREAM_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "memory.h"
+
+namespace simgpu {
+
+// One thing for a stream to do.
+struct Work {
+  std::function<void()> start;  // when it is put in, by the thread that does; may be empty
+  std::function<void()> run;    // when its turn comes
+  // Device memory that it uses, as far as the call says: addresses and sizes.
+  std::vector<std::pair<uint64_t, uint64_t>> uses;
+};
+
+class Stream;
+
+// What a stream has to reach; waited for by threads and other streams.
+class Event {
+ public:
+  // The mark that was put into a stream last; an event that never was is
+  // reached.
+  struct Mark {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool reached = false;
+    int64_t nanoseconds = 0;  // when
+    void Reach();
+    void Wait();
+  };
+
+  std::shared_ptr<Mark> Last();
+  std::shared_ptr<Mark> Next();  // of a record that begins now
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<Mark> mark_;
+};
+
+// What a capture has gathered.
+struct Graph {
+  std::vector<Work> work;
+};
+
+class Stream {
+ public:
+  explicit Stream(int of_device);
+  ~Stream();  // waits until all is done
+
+  void Put(Work work);
+  void Wait();
+  bool Idle();
+  // Whether work that is not done yet uses any of these bytes.
+  bool Uses(uint64_t address, uint64_t size);
+
+  void BeginCapture() { capture_ = std::make_unique<Graph>(); }
+  bool Capturing() const { return capture_ != nullptr; }
+  std::unique_ptr<Graph> EndCapture() { return std::move(capture_); }
+
+  const int device;
+  std::thread::id capturer;  // the one thread that may use it while it captures
+
+ private:
+  void Loop();
+
+  std::unique_ptr<Graph> capture_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Work> queue_;
+  bool running_ = false;
+  bool closing_ = false;
+  std::mt19937_64 random_;
+  std::thread thread_;
+};
+
+}  // namespace simgpu
+
+#endif  // TRTDET_TESTS_SIMGPU_DRIVER_STREAM_H_

@@ -1,0 +1,116 @@
+// Package simgpu gives tests a GPU where there is none: a libcuda.so.1 of ours
+// whose devices are memory that the host cannot touch and threads that work
+// when they like. It finds mistakes; it measures nothing.
+//
+// TRTDET_GPU=1 has the same tests run on the machine's own GPU.
+package simgpu
+
+// #cgo LDFLAGS: -ldl
+// #include <dlfcn.h>
+// #include <stdlib.h>
+// #include "simgpu.h"
+//
+// static void fail(void *f, const char *call, int64_t nth, int status) {
+//   ((void (*)(const char *, int64_t, int))f)(call, nth, status);
+// }
+// static int64_t calls(void *f, const char *call) { return ((int64_t(*)(const char *))f)(call); }
+// static simgpu_counts count(void *f) { return ((simgpu_counts(*)(void))f)(); }
+// static void lose(void *f, int device, int status) { ((void (*)(int, int))f)(device, status); }
+// static void called(void *f, char *names, int64_t size) { ((void (*)(char *, int64_t))f)(names, size); }
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"unsafe"
+)
+
+// Real reports whether the tests are to run on the machine's own GPU.
+func Real() bool { return os.Getenv("TRTDET_GPU") != "" }
+
+var library unsafe.Pointer
+
+// Use makes the simulated driver this process's, before the first CUDA call. It
+// does nothing where Real.
+func Use() error {
+	if Real() {
+		return nil
+	}
+	_, file, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu", "libcuda.so.1")
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	if library = C.dlopen(name, C.RTLD_NOW|C.RTLD_LOCAL); library == nil {
+		return fmt.Errorf("%s: %s: run make simgpu", path, C.GoString(C.dlerror()))
+	}
+	return os.Setenv("TRTDET_LIBCUDA", path)
+}
+
+func symbol(name string) unsafe.Pointer {
+	c := C.CString(name)
+	defer C.free(unsafe.Pointer(c))
+	return C.dlsym(library, c)
+}
+
+// Fail has the nth call (1 is the next) of a name, such as cuMemAlloc, fail with
+// a CUresult; "" forgets all of these.
+func Fail(call string, nth int64, status int) {
+	c := C.CString(call)
+	defer C.free(unsafe.Pointer(c))
+	C.fail(symbol("simgpu_fail"), c, C.int64_t(nth), C.int(status))
+}
+
+// Calls returns how often a call of a name was made.
+func Calls(call string) int64 {
+	c := C.CString(call)
+	defer C.free(unsafe.Pointer(c))
+	return int64(C.calls(symbol("simgpu_calls"), c))
+}
+
+// Called returns the names of all calls made so far.
+func Called() []string {
+	const size = 1 << 14
+	names := (*C.char)(C.calloc(1, size))
+	defer C.free(unsafe.Pointer(names))
+	C.called(symbol("simgpu_called"), names, size)
+	text := C.GoStringN(names, size)
+	return strings.FieldsFunc(text, func(r rune) bool { return r == 0 })
+}
+
+// Lose has every call on a device fail with a CUresult; 0 gives it back.
+func Lose(device, status int) { C.lose(symbol("simgpu_lose"), C.int(device), C.int(status)) }
+
+// Counts is what lives on the devices, and what was done that must not be.
+type Counts struct {
+	Contexts, Allocations, Pinned, Streams, Events, Modules, Graphs, Executables int
+	Violations                                                                   int
+}
+
+// Count returns the counts of this moment.
+func Count() Counts {
+	c := C.count(symbol("simgpu_count"))
+	return Counts{
+		int(c.contexts), int(c.allocations), int(c.pinned), int(c.streams), int(c.events), int(c.modules), int(c.graphs), int(c.executables),
+		int(c.violations),
+	}
+}
+
+// CheckClean fails a test at whose end something still lives on a device, or in
+// which something was done that must not be.
+func CheckClean(t *testing.T) {
+	t.Helper()
+	if Real() {
+		return
+	}
+	before := Count().Violations
+	t.Cleanup(func() {
+		want := Counts{Violations: before}
+		if got := Count(); got != want {
+			t.Errorf("the simulated GPU has left %+v, want %+v", got, want)
+		}
+	})
+}

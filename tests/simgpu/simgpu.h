@@ -1,0 +1,40 @@
+/*
+ * How tests steer the simulated GPU. A program under test knows nothing of it: it loads libcuda.so.1 by the path in
+ * TRTDET_LIBCUDA, and the test that runs in the same process loads the same file for these.
+ */
+#ifndef TRTDET_TESTS_SIMGPU_H_
+#define TRTDET_TESTS_SIMGPU_H_
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Has the nth call (1 is the next) of a name, such as cuMemAlloc_v2, fail with a CUresult; "" forgets all of these. */
+void simgpu_fail(const char* call, int64_t nth, int status);
+/* Returns how often a call of a name was made since the process began. */
+int64_t simgpu_calls(const char* call);
+/* Writes the names of all calls made so far, each behind the other with a zero between them, into size bytes. */
+void simgpu_called(char* names, int64_t size);
+
+typedef struct simgpu_counts {
+  int64_t contexts, allocations, pinned, streams, events, modules, graphs, executables;
+  int64_t violations; /* what must not be done and was, since the process began */
+} simgpu_counts;
+
+simgpu_counts simgpu_count(void);
+/* Takes a device away: every call that uses it fails from now on with a CUresult. 0 gives it back. */
+void simgpu_lose(int device, int status);
+
+/*
+ * For a simulated TensorRT: where the host finds size bytes of a device's memory; NULL, and a violation, where they are
+ * not all in one allocation.
+ */
+void* simgpu_host_pointer(uint64_t address, uint64_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TRTDET_TESTS_SIMGPU_H_ */
