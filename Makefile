@@ -39,7 +39,7 @@ build: library ## build/out/bin/trtdet
 
 simgpu: library ## the simulated GPU that tests run on where there is none: build/out/simgpu
 	@cmake --preset release -DTRTDET_SIMGPU=ON >$(OUT)/cmake.log || { cat $(OUT)/cmake.log; exit 1; }
-	@cmake --build --preset release --target simgpu
+	@cmake --build --preset release --target simgpu simgpu_tensorrt
 
 demo: build ## build an engine from the model that the repository carries, and find objects in pictures
 	@build/demo.sh

@@ -10,7 +10,7 @@ for sm in 75 80 86 89 90 100 120; do
 	gencode+=(-gencode "arch=compute_$sm,code=sm_$sm")
 done
 # newer GPUs compile the last one's PTX when it is loaded
-gencode+=(-gencode arch=compute_120,code=compute_120)
+gencode+=(-gencode "arch=compute_120,code=compute_120")
 
 # No fused multiply-add: the host's arithmetic, to the bit.
 "$nvcc" -std=c++17 -O3 --fmad=false -Werror all-warnings -Xptxas -v,-warn-spills "${gencode[@]}" \

@@ -45,7 +45,7 @@ tidy() {
 }
 
 mapfile -t go < <(sources '*.go')
-mapfile -t cpp < <(sources 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.cu' 'csrc/*.cuh')
+mapfile -t cpp < <(sources 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.c' 'csrc/*.cu' 'tests/simgpu/*.cpp' 'tests/simgpu/*.h')
 mapfile -t python < <(sources '*.py')
 mapfile -t shell < <(sources '*.sh' .ci/run)
 for list in go cpp python shell; do

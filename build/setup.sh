@@ -293,18 +293,19 @@ links() {
 	library=$(cd "$deps/$packages/onnxruntime/capi" && echo libonnxruntime.so.*)
 	link "../../$packages/onnxruntime/capi/$library" onnxruntime/lib/libonnxruntime.so
 	link "../$packages/nvidia/cuda_runtime/include" cuda/include
-	nvml_header
+	module_headers github.com/NVIDIA/go-nvml /pkg/nvml nvml/include
+	module_headers github.com/yalue/onnxruntime_go "" onnxruntime/include
 }
 
-# nvml.h is the one that go-nvml brings, whose calls have to be found in it.
-nvml_header() {
-	local module=github.com/NVIDIA/go-nvml dir
-	dir=$(cd "$top" && build/env.sh go mod download -json $module 2>"$tmp/log" | sed -nE 's/.*"Dir": "(.*)".*/\1/p')
+# module_headers MODULE FOLDER LINK: LINK points at the headers that a Go module brings, whose calls have to be found.
+module_headers() {
+	local dir
+	dir=$(cd "$top" && build/env.sh go mod download -json "$1" 2>"$tmp/log" | sed -nE 's/.*"Dir": "(.*)".*/\1/p')
 	[[ -n $dir ]] || {
 		cat "$tmp/log" >&2
-		die "go could not fetch $module, the lines above say why"
+		die "go could not fetch $1, the lines above say why"
 	}
-	link "$dir/pkg/nvml" nvml/include
+	link "$dir$2" "$3"
 }
 
 # --- what only the tests need ------------------------------------------------------------------------------------

@@ -21,18 +21,17 @@ var ErrClosed = errors.New("the detector is closed")
 
 // Detector finds objects in pictures with one model.
 type Detector struct {
-	spec       model.Spec
-	thresholds decode.Thresholds
-	nms        decode.NMSOptions
-	width      int
-	height     int
+	spec   model.Spec
+	nms    decode.NMSOptions
+	width  int
+	height int
 
 	mu      sync.RWMutex // held for reading by every call, so that Close waits
 	backend backend.Backend
 }
 
-// Open gets the model ready to run. The model is an ONNX file; a TensorRT
-// engine needs a GPU. The error wraps os errors for the file, model's errors
+// Open gets the model ready to run: an ONNX file on the CPU, a TensorRT engine
+// on GPUs. The error wraps os errors for the file, model's errors
 // for what is in it, and ErrNoGPU.
 func Open(path string, o *Options) (*Detector, error) {
 	if o == nil {
@@ -41,12 +40,15 @@ func Open(path string, o *Options) (*Detector, error) {
 	if err := checkDevice(path, o.Device); err != nil {
 		return nil, err
 	}
+	if IsPlan(path) {
+		return openPlan(path, o)
+	}
 	go ort.Load() //nolint:errcheck // while the model is being read; ort.Open says what went wrong
 	n, err := model.Load(path, &o.Head)
 	if err != nil {
 		return nil, err
 	}
-	d := &Detector{spec: n.Spec, thresholds: n.Thresholds}
+	d := &Detector{spec: n.Spec}
 	if d.height, d.width, err = inputSize(n, o.Height, o.Width, logger(o.Log)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -55,20 +57,28 @@ func Open(path string, o *Options) (*Detector, error) {
 			logger(o.Log).Warn("the network takes one picture at a time", "model", path, "reason", err)
 		}
 	}
-	for _, c := range o.Classes {
-		if c < 0 || c >= n.Head.Classes {
-			return nil, fmt.Errorf("%s: class %d does not exist, the model has classes 0 to %d", path, c, n.Head.Classes-1)
-		}
-	}
-	d.nms = decode.NMSOptions{IoU: d.thresholds.IoU, MaxDet: o.MaxDet, Classes: o.Classes, Agnostic: o.AgnosticNMS}
-	if d.nms.MaxDet == 0 {
-		d.nms.MaxDet = DefaultMaxDet
+	if err := d.setNMS(o); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	d.backend, err = ort.Open(n, ort.Config{Height: d.height, Width: d.width, Threads: o.Threads, Slots: o.Slots, MultiLabel: o.MultiLabel})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return d, nil
+}
+
+// setNMS settles what is kept of the candidates.
+func (d *Detector) setNMS(o *Options) error {
+	for _, c := range o.Classes {
+		if c < 0 || c >= d.spec.Head.Classes {
+			return fmt.Errorf("class %d does not exist, the model has classes 0 to %d", c, d.spec.Head.Classes-1)
+		}
+	}
+	d.nms = decode.NMSOptions{IoU: d.spec.Thresholds.IoU, MaxDet: o.MaxDet, Classes: o.Classes, Agnostic: o.AgnosticNMS}
+	if d.nms.MaxDet == 0 {
+		d.nms.MaxDet = DefaultMaxDet
+	}
+	return nil
 }
 
 // inputSize settles the network's input size from the model and the caller's
@@ -185,7 +195,7 @@ func (d *Detector) DetectBatch(ctx context.Context, pictures []*imaging.Picture)
 	if d.backend == nil {
 		return nil, ErrClosed
 	}
-	found, took, err := d.backend.Candidates(ctx, pictures, d.thresholds.Conf)
+	found, took, err := d.backend.Candidates(ctx, pictures, d.spec.Thresholds.Conf)
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,8 @@ trtdet_error* create_builder_for_go(trtdet_library* library, uintptr_t logger, t
   return trtdet_builder_create(library, &callbacks, out);
 }
 
-trtdet_error* load_engine_for_go(trtdet_library* library, uintptr_t logger, const void* plan, size_t size, const void* cache,
-                                 size_t cache_size, trtdet_engine** out) {
+trtdet_error* load_engine_for_go(trtdet_library* library, uintptr_t logger, const void* plan, size_t size,
+                                 const void* cache, size_t cache_size, trtdet_engine** out) {
   const trtdet_logger callbacks = {(void*)logger, log_line, release_logger};
   return trtdet_engine_load(library, logger == 0 ? NULL : &callbacks, plan, size, cache, cache_size, out);
 }

@@ -12,8 +12,8 @@
 trtdet_error* create_builder_for_go(trtdet_library* library, uintptr_t logger, trtdet_builder** out);
 
 /* logger as above. */
-trtdet_error* load_engine_for_go(trtdet_library* library, uintptr_t logger, const void* plan, size_t size, const void* cache,
-                                 size_t cache_size, trtdet_engine** out);
+trtdet_error* load_engine_for_go(trtdet_library* library, uintptr_t logger, const void* plan, size_t size,
+                                 const void* cache, size_t cache_size, trtdet_engine** out);
 
 /* watch is a cgo.Handle of a *watch; the caller deletes it after the call. */
 trtdet_error* build_for_go(trtdet_network* network, const trtdet_config* config, uintptr_t watch, trtdet_plan** out);

@@ -124,7 +124,7 @@ func TestLoadRefuses(t *testing.T) {
 	fakeLibrary(t, hollow, "libnvinfer.so.10", "int tensorrt_version_10_1_0_4;")
 	fakeLibrary(t, hollow, "libnvonnxparser.so.10", "int x;")
 	liar := t.TempDir() // says 10 to who looks and 9 to who asks
-	fakeLibrary(t, liar, "libnvinfer.so.10", "int tensorrt_version_10_1_0_4; int createInferBuilder_INTERNAL;"+
+	fakeLibrary(t, liar, "libnvinfer.so.10", "int tensorrt_version_10_1_0_4; int createInferBuilder_INTERNAL, createInferRuntime_INTERNAL;"+
 		"int getInferLibVersion(void) { return 90104; }")
 	fakeLibrary(t, liar, "libnvonnxparser.so.10", "int createNvOnnxParser_INTERNAL;")
 
@@ -184,7 +184,7 @@ func TestLoadAuto(t *testing.T) {
 
 // Without a GPU TensorRT 10 gives out no builder, and its runtime a bad
 // pointer: it must not be asked.
-func TestNoBuilderOf10WithoutDriver(t *testing.T) {
+func TestNothingOf10WithoutDriver(t *testing.T) {
 	driver := DriverError()
 	if driver == nil {
 		t.Skip("this machine has a GPU")
@@ -194,7 +194,8 @@ func TestNoBuilderOf10WithoutDriver(t *testing.T) {
 	}
 	folder := t.TempDir()
 	fakeLibrary(t, folder, "libnvinfer.so.10", "#include <stdlib.h>\nint tensorrt_version_10_1_0_4;"+
-		"void* createInferBuilder_INTERNAL(void) { abort(); } int getInferLibVersion(void) { return 100100; }")
+		"void* createInferBuilder_INTERNAL(void) { abort(); } void* createInferRuntime_INTERNAL(void) { abort(); }"+
+		"int getInferLibVersion(void) { return 100100; }")
 	fakeLibrary(t, folder, "libnvonnxparser.so.10", "int createNvOnnxParser_INTERNAL;")
 	l, err := Load(TensorRT10, folder)
 	if err != nil {
@@ -202,6 +203,9 @@ func TestNoBuilderOf10WithoutDriver(t *testing.T) {
 	}
 	defer l.Close() // cannot fail
 	_, err = l.NewBuilder(slog.New(slog.DiscardHandler))
+	if _, err := l.LoadEngine([]byte("plan"), nil, nil); !errors.Is(err, ErrNoDriver) || !strings.Contains(err.Error(), "TensorRT 10 runs engines only on an NVIDIA GPU") {
+		t.Errorf("engine: %v", err)
+	}
 	if !errors.Is(err, ErrNoDriver) || !strings.Contains(err.Error(), "TensorRT-RTX builds without one") {
 		t.Errorf("%v", err)
 	}

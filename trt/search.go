@@ -120,7 +120,7 @@ func searchGiven(places []string, source Source) []Found {
 // inspect says what a file is.
 func inspect(path string, source Source) Found {
 	found := Found{Path: path, Source: source}
-	version, major, err := readVersion(path)
+	version, major, entries, err := readVersion(path)
 	if err != nil {
 		found.Err = reason(err)
 		return found
@@ -133,6 +133,10 @@ func inspect(path string, source Source) Found {
 	}
 	l := lines[index]
 	found.Flavor = l.flavor
+	if entries {
+		found.ParserPath = path
+		return found
+	}
 	found.ParserPath, found.Err = l.findParser(path)
 	return found
 }

@@ -8,14 +8,14 @@ extern "C" {
 
 struct trtdet_driver_state {
   int status;          /* CUresult of cuInit; CUDA_ERROR_NO_DEVICE where the driver cannot be loaded */
-  const char *missing; /* why it cannot be loaded, NULL where it is */
+  const char* missing; /* why it cannot be loaded, NULL where it is */
 };
 
 /*
  * Loads the driver and starts it (cuInit), once per process: a driver does not come or go under a running one.
  * TRTDET_LIBCUDA names another library than libcuda.so.1.
  */
-const struct trtdet_driver_state *trtdet_driver(void);
+const struct trtdet_driver_state* trtdet_driver(void);
 
 #ifdef __cplusplus
 }

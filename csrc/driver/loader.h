@@ -18,16 +18,16 @@
 
 /* A function of a library; its address is looked up when it is first called. */
 struct trtdet_function {
-  const char *name;
-  _Atomic(void *) address;
+  const char* name;
+  _Atomic(void*) address;
 };
 
 /* These return NULL where the library or the function is not there. */
-void *trtdet_cuda_look_up(struct trtdet_function *function);
-void *trtdet_nvml_look_up(struct trtdet_function *function);
+void* trtdet_cuda_look_up(struct trtdet_function* function);
+void* trtdet_nvml_look_up(struct trtdet_function* function);
 
-static inline void *trtdet_address(struct trtdet_function *function, void *(*look_up)(struct trtdet_function *)) {
-  void *const known = atomic_load_explicit(&function->address, memory_order_acquire);
+static inline void* trtdet_address(struct trtdet_function* function, void* (*look_up)(struct trtdet_function*)) {
+  void* const known = atomic_load_explicit(&function->address, memory_order_acquire);
   return known != NULL ? known : look_up(function);
 }
 
@@ -36,11 +36,11 @@ CUresult trtdet_cuda_missing(void);
 nvmlReturn_t trtdet_nvml_missing(void);
 
 /* The names inside begin with stub_, which no parameter of the driver's does. */
-#define TRTDET_STUB(library, result, name, parameters, arguments)                                      \
-  result name parameters {                                                                             \
-    static struct trtdet_function stub_function = {#name, NULL};                                       \
-    result(*const stub_call) parameters = trtdet_address(&stub_function, trtdet_##library##_look_up);  \
-    return stub_call != NULL ? stub_call arguments : trtdet_##library##_missing();                     \
+#define TRTDET_STUB(library, result, name, parameters, arguments)                                     \
+  result name parameters {                                                                            \
+    static struct trtdet_function stub_function = {#name, NULL};                                      \
+    result(*const stub_call) parameters = trtdet_address(&stub_function, trtdet_##library##_look_up); \
+    return stub_call != NULL ? stub_call arguments : trtdet_##library##_missing();                    \
   }
 #define CUDA_STUB(name, parameters, arguments) TRTDET_STUB(cuda, CUresult, name, parameters, arguments)
 #define NVML_STUB(name, parameters, arguments) TRTDET_STUB(nvml, nvmlReturn_t, name, parameters, arguments)

@@ -57,7 +57,8 @@ trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint
 /* \return TRTDET_INVALID for a shape outside the profile. */
 trtdet_error* trtdet_context_set_shape(trtdet_context* context, const char* input, int32_t rank,
                                        const int64_t* dims) TRTDET_NOEXCEPT;
-/* As trtdet_engine_tensor, with the dims that follow from the inputs' shapes; \return TRTDET_INVALID before they are set.
+/* As trtdet_engine_tensor, with the dims that follow from the inputs' shapes; \return TRTDET_INVALID before they are
+ * set.
  */
 trtdet_error* trtdet_context_tensor(const trtdet_context* context, trtdet_role role, int32_t index,
                                     trtdet_tensor* out) TRTDET_NOEXCEPT;

@@ -39,11 +39,11 @@ typedef struct trtdet_view {
   uint64_t box, conf, labels; /* each from its own first channel on; conf is 0 where there is none */
   uint64_t box_next, conf_next, labels_next;
   uint64_t channel, position;
-  int32_t count;  /* positions */
-  int32_t anchor; /* number of the first one among all of a picture's (decode.Candidate.Anchor) */
-  int32_t nx;     /* cells in a row of the grid */
-  int32_t half;   /* not 0: the numbers are half, not float */
-  float stride;   /* input pixels per cell */
+  int32_t count;                     /* positions */
+  int32_t anchor;                    /* number of the first one among all of a picture's (decode.Candidate.Anchor) */
+  int32_t nx;                        /* cells in a row of the grid */
+  int32_t half;                      /* not 0: the numbers are half, not float */
+  float stride;                      /* input pixels per cell */
   float anchor_width, anchor_height; /* YOLOv5's, in input pixels */
   int32_t reserved;
 } trtdet_view;

@@ -25,7 +25,8 @@ struct Prediction {
   TRTDET_DEVICE float Label(int k) const { return ToFloat(labels[k * channel]); }
 
  private:
-  TRTDET_DEVICE static const T* At(uint64_t address, uint64_t next, const trtdet_view& view, int picture, int position) {
+  TRTDET_DEVICE static const T* At(uint64_t address, uint64_t next, const trtdet_view& view, int picture,
+                                   int position) {
     return reinterpret_cast<const T*>(address) + picture * next + position * view.position;
   }
 };

@@ -4,6 +4,6 @@
 #include <stddef.h>
 
 /* Returns the kernels compiled for every GPU that trtdet knows, *size bytes: what cuModuleLoadData takes. */
-const void *trtdet_kernels_image(size_t *size);
+const void* trtdet_kernels_image(size_t* size);
 
 #endif /* TRTDET_KERNELS_IMAGE_H_ */

@@ -34,7 +34,8 @@ template <typename T>
 TRTDET_DEVICE inline void LetterboxPixel(const trtdet_letterbox& letterbox, int index, int x, int y) {
   const trtdet_picture& picture = reinterpret_cast<const trtdet_picture*>(letterbox.pictures)[index];
   const uint64_t plane = static_cast<uint64_t>(letterbox.width) * letterbox.height;
-  T* const to = reinterpret_cast<T*>(letterbox.input) + 3 * plane * index + static_cast<uint64_t>(y) * letterbox.width + x;
+  T* const to =
+      reinterpret_cast<T*>(letterbox.input) + 3 * plane * index + static_cast<uint64_t>(y) * letterbox.width + x;
   const float divisor = 255 / letterbox.range;
   const int column = x - picture.left;
   const int row = y - picture.top;

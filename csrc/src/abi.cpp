@@ -9,6 +9,7 @@
 #include "driver.h"
 #include "error.h"
 #include "flavor.h"
+#include "foreign.h"
 #include "trtdet.h"
 #include "trtdet_engine.h"
 
@@ -105,7 +106,8 @@ trtdet_error* trtdet_library_open(trtdet_flavor flavor, const char* path, const 
     Require(out, "out");
     const trtdet::Flavor* found = FindFlavor(flavor);
     if (found == nullptr) throw Error(TRTDET_INVALID, "unknown flavor " + std::to_string(flavor));
-    *out = new trtdet_library{found->open(path, parser_path)};
+    auto library = trtdet::OpenForeign(flavor, path, parser_path);
+    *out = new trtdet_library{library != nullptr ? std::move(library) : found->open(path, parser_path)};
   });
 }
 

@@ -1,6 +1,7 @@
 // The driver loader. What it has found holds for the whole process, so each
 // case runs in one of its own, which says what is wrong by its exit status.
-#define __CUDA_API_VERSION_INTERNAL  // cuIpcOpenMemHandle_v2 and others under their own names
+// cuIpcOpenMemHandle_v2 and others under their own names
+#define __CUDA_API_VERSION_INTERNAL  // NOLINT(bugprone-reserved-identifier): CUDA's
 #include <cuda.h>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
@@ -52,7 +53,8 @@ TEST(Driver, PassesOnEveryKindOfArgument) {
 }
 
 TEST(Driver, SaysWhatAnOldDriverLacks) {
-  InProcess(FAKE_DRIVER, nullptr, [] { return cuDevicePrimaryCtxRetain(nullptr, 0) == CUDA_ERROR_NOT_SUPPORTED ? 0 : 1; });
+  InProcess(FAKE_DRIVER, nullptr,
+            [] { return cuDevicePrimaryCtxRetain(nullptr, 0) == CUDA_ERROR_NOT_SUPPORTED ? 0 : 1; });
 }
 
 TEST(Driver, AnswersEveryCallWithTheReasonThatCuInitGave) {

@@ -20,6 +20,7 @@ package simgpu
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,20 +35,23 @@ func Real() bool { return os.Getenv("TRTDET_GPU") != "" }
 
 var library unsafe.Pointer
 
-// Use makes the simulated driver this process's, before the first CUDA call. It
-// does nothing where Real.
+// Use makes the simulated driver and its TensorRT this process's, before the
+// first CUDA call. It does nothing where Real.
 func Use() error {
 	if Real() {
 		return nil
 	}
 	_, file, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu", "libcuda.so.1")
+	folder := filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu")
+	path := filepath.Join(folder, "libcuda.so.1")
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	if library = C.dlopen(name, C.RTLD_NOW|C.RTLD_LOCAL); library == nil {
 		return fmt.Errorf("%s: %s: run make simgpu", path, C.GoString(C.dlerror()))
 	}
-	return os.Setenv("TRTDET_LIBCUDA", path)
+	return errors.Join(
+		os.Setenv("TRTDET_LIBCUDA", path),
+		os.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "libtensorrt_sim.so")))
 }
 
 func symbol(name string) unsafe.Pointer {
@@ -106,11 +110,10 @@ func CheckClean(t *testing.T) {
 	if Real() {
 		return
 	}
-	before := Count().Violations
+	before := Count()
 	t.Cleanup(func() {
-		want := Counts{Violations: before}
-		if got := Count(); got != want {
-			t.Errorf("the simulated GPU has left %+v, want %+v", got, want)
+		if got := Count(); got != before {
+			t.Errorf("the simulated GPU is left with %+v, before there was %+v", got, before)
 		}
 	})
 }

@@ -27,9 +27,12 @@ simgpu_counts simgpu_count(void);
 /* Takes a device away: every call that uses it fails from now on with a CUresult. 0 gives it back. */
 void simgpu_lose(int device, int status);
 
+/* For the simulated TensorRT: counts an entry of its own by its name; returns not 0 where it was told to fail. */
+int simgpu_enter(const char* entry);
+
 /*
- * For a simulated TensorRT: where the host finds size bytes of a device's memory; NULL, and a violation, where they are
- * not all in one allocation.
+ * For the simulated TensorRT: where the host finds size bytes of a device's memory; NULL, and a violation, where they
+ * are not all in one allocation.
  */
 void* simgpu_host_pointer(uint64_t address, uint64_t size);
 

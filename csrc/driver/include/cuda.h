@@ -16,7 +16,7 @@ extern "C" {
 
 #undef cuCtxCreate
 #define cuCtxCreate cuCtxCreate_v2
-CUresult CUDAAPI cuCtxCreate_v2(CUcontext *context, unsigned int flags, CUdevice device);
+CUresult CUDAAPI cuCtxCreate_v2(CUcontext* context, unsigned int flags, CUdevice device);
 
 #undef cuMemAdvise
 CUresult CUDAAPI cuMemAdvise(CUdeviceptr address, size_t count, CUmem_advise advice, CUdevice device);
@@ -25,10 +25,10 @@ CUresult CUDAAPI cuMemAdvise(CUdeviceptr address, size_t count, CUmem_advise adv
 CUresult CUDAAPI cuMemPrefetchAsync(CUdeviceptr address, size_t count, CUdevice device, CUstream stream);
 
 #undef cuGraphAddDependencies
-CUresult CUDAAPI cuGraphAddDependencies(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to, size_t count);
+CUresult CUDAAPI cuGraphAddDependencies(CUgraph graph, const CUgraphNode* from, const CUgraphNode* to, size_t count);
 
 #undef cuGraphGetEdges
-CUresult CUDAAPI cuGraphGetEdges(CUgraph graph, CUgraphNode *from, CUgraphNode *to, size_t *count);
+CUresult CUDAAPI cuGraphGetEdges(CUgraph graph, CUgraphNode* from, CUgraphNode* to, size_t* count);
 
 #ifdef __cplusplus
 }

@@ -32,9 +32,7 @@ trtdet_tensor Describe(const std::string& name, nvinfer1::DataType dtype, const 
   return out;
 }
 
-Shape ToShape(const nvinfer1::Dims& dims) {
-  return dims.nbDims < 0 ? Shape() : Shape(dims.d, dims.d + dims.nbDims);
-}
+Shape ToShape(const nvinfer1::Dims& dims) { return dims.nbDims < 0 ? Shape() : Shape(dims.d, dims.d + dims.nbDims); }
 
 class NvContext final : public Context {
  public:
@@ -137,9 +135,7 @@ ShapeRange NvEngine::ProfileShape(int32_t profile, const std::string& input) con
   return range;
 }
 
-std::unique_ptr<Plan> NvEngine::Cache() const {
-  return std::make_unique<NvCache>(state_, state_->cache.Serialize());
-}
+std::unique_ptr<Plan> NvEngine::Cache() const { return std::make_unique<NvCache>(state_, state_->cache.Serialize()); }
 
 std::unique_ptr<Context> NvEngine::CreateContext(int32_t profile, uint64_t stream) {
   return std::make_unique<NvContext>(state_, profile, stream);

@@ -26,10 +26,10 @@ func Count() (int, error) {
 	return n, refused("cuDeviceGetCount", err)
 }
 
-// Open takes hold of a GPU's primary context, by its number in the driver's
+// OpenDevice takes hold of a GPU's primary context, by its number in the driver's
 // order. The context is shared with everything else in the process that uses
 // the GPU through its primary context, as TensorRT does.
-func Open(ordinal int) (*Device, error) {
+func OpenDevice(ordinal int) (*Device, error) {
 	d := &Device{Ordinal: ordinal}
 	var err error
 	if d.device, err = cu.GetDevice(ordinal); err != nil {

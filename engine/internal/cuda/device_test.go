@@ -14,7 +14,7 @@ const outOfMemory, illegalAddress = 2, 700 // CUresults
 // all is everything that a program does with a device, once.
 func all(t *testing.T) error {
 	t.Helper()
-	d, err := Open(0)
+	d, err := OpenDevice(0)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func TestErrors(t *testing.T) {
 	if simgpu.Real() {
 		t.Skip("a real driver does not fail when it is told to")
 	}
-	if _, err := Open(99); err == nil || !strings.Contains(err.Error(), "cuDeviceGet: CUDA_ERROR_INVALID_DEVICE") {
+	if _, err := OpenDevice(99); err == nil || !strings.Contains(err.Error(), "cuDeviceGet: CUDA_ERROR_INVALID_DEVICE") {
 		t.Errorf("device 99: %v", err)
 	}
 	simgpu.Lose(0, illegalAddress)

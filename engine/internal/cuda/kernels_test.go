@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func newMachine(t *testing.T) *machine {
 	simgpu.CheckClean(t)
 	m := &machine{t: t}
-	m.device = closedAtEnd(m, must(m, func() (*Device, error) { return Open(0) }))
+	m.device = closedAtEnd(m, must(m, func() (*Device, error) { return OpenDevice(0) }))
 	m.stream = closedAtEnd(m, must(m, m.device.NewStream))
 	m.module = closedAtEnd(m, must(m, m.device.Load))
 	t.Cleanup(m.Free)

@@ -70,13 +70,16 @@ func (s *Stream) Mark() error { return refused("cuEventRecord", s.done.Record(s.
 // Wait blocks until the work before the last Mark is done. It needs no context.
 func (s *Stream) Wait() error { return refused("cuEventSynchronize", s.done.Synchronize()) }
 
+// Drain blocks until all of the stream's work is done, marked or not. It needs
+// no context.
+func (s *Stream) Drain() error { return refused("cuStreamSynchronize", s.stream.Synchronize()) }
+
 // Close waits for the stream's work and frees it. It is safe to call twice.
 func (s *Stream) Close() error {
 	if s.stream == (cu.Stream{}) {
 		return nil
 	}
-	synchronized := refused("cuStreamSynchronize", s.stream.Synchronize())
-	return errors.Join(synchronized, s.device.Do(func() error {
+	return errors.Join(s.Drain(), s.device.Do(func() error {
 		return errors.Join(refused("cuEventDestroy", cu.DestroyEvent(&s.done)), refused("cuStreamDestroy", s.stream.Destroy()))
 	}))
 }

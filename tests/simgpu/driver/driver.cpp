@@ -17,16 +17,16 @@
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 // Counts the call, and returns where it was told to fail.
-#define ENTER(call)                                              \
-  do {                                                           \
+#define ENTER(call)                                                 \
+  do {                                                              \
     if (const CUresult status = simgpu::Enter(call)) return status; \
   } while (false)
 
 // Returns where the thread has no context, or one of a lost device.
-#define NEED_CONTEXT(call)                                                \
-  do {                                                                    \
-    ENTER(call);                                                          \
-    if (const CUresult status = CheckContext(call)) return status;        \
+#define NEED_CONTEXT(call)                                         \
+  do {                                                             \
+    ENTER(call);                                                   \
+    if (const CUresult status = CheckContext(call)) return status; \
   } while (false)
 
 using simgpu::DeviceMemory;
@@ -88,14 +88,14 @@ bool IsMade(const void* handle) {
 }
 
 template <typename T>
-void Register(T* handle, int64_t simgpu::Counts::*count) {
+void Register(T* handle, int64_t simgpu::Counts::* count) {
   const Guard guard(Lock());
   Made().insert(handle);
   ++(Live().*count);
 }
 
 // False where it was not made here, or was destroyed before.
-bool Unregister(const void* handle, int64_t simgpu::Counts::*count, const char* call) {
+bool Unregister(const void* handle, int64_t simgpu::Counts::* count, const char* call) {
   const Guard guard(Lock());
   if (Made().erase(handle) == 0) {
     Violation(std::string(call) + " of something that is not there");
@@ -620,7 +620,12 @@ EXPORT CUresult cuStreamBeginCapture(CUstream on, CUstreamCaptureMode mode) {
 }
 
 EXPORT CUresult cuStreamEndCapture(CUstream on, CUgraph* handle) {
-  NEED_CONTEXT("cuStreamEndCapture");
+  if (const CUresult status = simgpu::Enter("cuStreamEndCapture")) {
+    // a capture that fails has ended too
+    if (IsMade(on)) reinterpret_cast<Stream*>(on)->EndCapture();
+    return status;
+  }
+  if (const CUresult status = CheckContext("cuStreamEndCapture")) return status;
   Stream* stream = nullptr;
   if (const CUresult status = Find(on, "cuStreamEndCapture", &stream)) return status;
   if (!stream->Capturing()) {

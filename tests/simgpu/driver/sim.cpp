@@ -88,6 +88,8 @@ EXPORT void simgpu_fail(const char* call, int64_t nth, int status) {
   called.status = status;
 }
 
+EXPORT int simgpu_enter(const char* entry) { return simgpu::Enter(entry); }
+
 EXPORT int64_t simgpu_calls(const char* call) {
   const std::lock_guard<std::mutex> lock(simgpu::CallLock());
   return simgpu::Calls()[call].count;
@@ -109,7 +111,7 @@ EXPORT simgpu_counts simgpu_count(void) {
   const std::lock_guard<std::mutex> lock(simgpu::Lock());
   const std::lock_guard<std::mutex> calls(simgpu::CallLock());
   const simgpu::Counts& live = simgpu::Live();
-  return {live.contexts, live.allocations, live.pinned,  live.streams,         live.events,
+  return {live.contexts, live.allocations, live.pinned,      live.streams,      live.events,
           live.modules,  live.graphs,      live.executables, simgpu::violations};
 }
 

@@ -14,10 +14,10 @@ namespace simgpu {
 
 // Settings, read from the environment when the driver starts.
 struct Settings {
-  int devices = 1;        // SIMGPU_DEVICES
-  bool inline_ = false;   // SIMGPU_INLINE: work is done when it is asked for, by the thread that asks
-  uint64_t seed = 1;      // SIMGPU_SEED: of how late work starts
-  uint64_t memory = 0;    // SIMGPU_MEMORY: bytes of each device (default 4 GiB)
+  int devices = 1;       // SIMGPU_DEVICES
+  bool inline_ = false;  // SIMGPU_INLINE: work is done when it is asked for, by the thread that asks
+  uint64_t seed = 1;     // SIMGPU_SEED: of how late work starts
+  uint64_t memory = 0;   // SIMGPU_MEMORY: bytes of each device (default 4 GiB)
   static const Settings& Get();
 };
 

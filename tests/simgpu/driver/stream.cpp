@@ -30,9 +30,17 @@ std::shared_ptr<Event::Mark> Event::Next() {
   return mark_;
 }
 
-Stream::Stream(int of_device) : device(of_device) {
+namespace {
+
+// Of each stream another, the same every time.
+uint64_t NextSeed() {
   static std::atomic<uint64_t> number{0};
-  random_.seed(Settings::Get().seed + number++);
+  return Settings::Get().seed + number++;
+}
+
+}  // namespace
+
+Stream::Stream(int of_device) : device(of_device), random_(NextSeed()) {
   if (!Settings::Get().inline_) thread_ = std::thread([this] { Loop(); });
 }
 

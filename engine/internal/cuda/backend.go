@@ -1,0 +1,207 @@
+package cuda
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/engine/internal/backend"
+	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/trt"
+)
+
+// Config says how an engine is run.
+type Config struct {
+	// Devices by their numbers in the driver's order.
+	Devices []int
+	// Head and Preprocess are the network's.
+	Head       decode.Head
+	Preprocess decode.Preprocess
+	// Height and Width of the network's input in pixels.
+	Height, Width int
+	// Slots is how many batches each device works on at once; 0 means 2.
+	Slots int
+	// NoGraphs launches the work of a batch call by call instead of as a graph.
+	NoGraphs bool
+	// MultiLabel makes a candidate of every label that passes.
+	MultiLabel bool
+	// Log gets TensorRT's words; nil means none.
+	Log *slog.Logger
+}
+
+// DefaultSlots of a device: one batch is copied in while another is computed.
+const DefaultSlots = 2
+
+// Backend runs one engine on GPUs. See backend.Backend.
+type Backend struct {
+	decoder    *decode.Decoder
+	preprocess decode.Preprocess
+	height     int
+	width      int
+	batch      int // largest
+	closers    []interface{ Close() error }
+	slots      chan *slot // those that are free
+}
+
+var _ backend.Backend = (*Backend)(nil)
+
+// Open makes a plan ready to run on one or more GPUs. The plan is not needed
+// afterwards.
+func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
+	decoder, err := decode.NewDecoder(c.Head)
+	if err != nil {
+		return nil, err
+	}
+	decoder.MultiLabel = c.MultiLabel
+	if c.Slots == 0 {
+		c.Slots = DefaultSlots
+	}
+	b := &Backend{
+		decoder: decoder, preprocess: c.Preprocess, height: c.Height, width: c.Width,
+		slots: make(chan *slot, c.Slots*len(c.Devices)),
+	}
+	for _, ordinal := range c.Devices {
+		if err := b.open(ordinal, plan, library, c); err != nil {
+			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())
+		}
+	}
+	return b, nil
+}
+
+// open makes one device ready.
+func (b *Backend) open(ordinal int, plan []byte, library *trt.Library, c Config) error {
+	device, err := OpenDevice(ordinal)
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, device)
+	module, err := device.Load()
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, module)
+	var engine *trt.Engine
+	if err := device.Do(func() (err error) {
+		engine, err = library.LoadEngine(plan, nil, c.Log)
+		return err
+	}); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, onDevice{device, engine})
+	shape, err := inputShape(engine, c.Height, c.Width)
+	if err != nil {
+		return err
+	}
+	b.batch = shape.largest
+	for range c.Slots {
+		s, err := newSlot(device, module, engine, shape, b.decoder, c)
+		if err != nil {
+			return err
+		}
+		b.closers = append(b.closers, s)
+		b.slots <- s
+	}
+	return nil
+}
+
+// onDevice closes something that needs its device's context for that.
+type onDevice struct {
+	device *Device
+	closer interface{ Close() error }
+}
+
+func (o onDevice) Close() error { return o.device.Do(o.closer.Close) }
+
+// batches is what an engine takes: its input and the profile that has the most
+// pictures.
+type batches struct {
+	input          trt.TensorInfo
+	profile        int
+	least, largest int
+}
+
+// inputShape finds the profile for an input of height x width.
+func inputShape(engine *trt.Engine, height, width int) (batches, error) {
+	inputs := engine.Inputs()
+	if len(inputs) != 1 || len(inputs[0].Shape) != 4 {
+		return batches{}, fmt.Errorf("the engine has inputs %v, want one of (B, 3, H, W)", inputs)
+	}
+	b := batches{input: inputs[0], profile: -1}
+	var taken []string
+	for i, profile := range engine.Profiles() {
+		r := profile[b.input.Name]
+		taken = append(taken, fmt.Sprintf("%v to %v", r.Min, r.Max))
+		holds := r.Min[2] <= height && height <= r.Max[2] && r.Min[3] <= width && width <= r.Max[3]
+		if holds && r.Max[0] > b.largest {
+			b.profile, b.least, b.largest = i, r.Min[0], r.Max[0]
+		}
+	}
+	if b.profile < 0 {
+		return batches{}, fmt.Errorf("the engine takes no input of %dx%d (height x width), only %s: choose another --imgsz, or build one",
+			height, width, strings.Join(taken, ", "))
+	}
+	return b, nil
+}
+
+// bucket is the batch size that a number of pictures is run with: the next
+// power of two that the engine takes.
+func (b batches) bucket(pictures int) int {
+	n := 1
+	for n < pictures {
+		n *= 2
+	}
+	return min(max(n, b.least), b.largest)
+}
+
+// MaxBatch is the largest batch the engine takes.
+func (b *Backend) MaxBatch() int { return b.batch }
+
+// Slots is how many batches the GPUs work on at once.
+func (b *Backend) Slots() int { return cap(b.slots) }
+
+// Device returns "cuda:0" or "cuda:0,1".
+func (b *Backend) Device() string {
+	var numbers []string
+	for _, c := range b.closers {
+		if d, ok := c.(*Device); ok {
+			numbers = append(numbers, fmt.Sprint(d.Ordinal))
+		}
+	}
+	return "cuda:" + strings.Join(numbers, ",")
+}
+
+// Candidates implements backend.Backend.
+func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) ([]backend.Found, backend.Timing, error) {
+	if len(pictures) > b.batch {
+		return nil, backend.Timing{}, fmt.Errorf("a batch of %d pictures, but the engine takes %d", len(pictures), b.batch)
+	}
+	var s *slot
+	select {
+	case s = <-b.slots:
+	case <-ctx.Done():
+		return nil, backend.Timing{}, ctx.Err()
+	}
+	defer func() { b.slots <- s }()
+	start := time.Now()
+	found, err := s.run(pictures, conf)
+	if err != nil {
+		return nil, backend.Timing{}, fmt.Errorf("%s: %w", s.device, err)
+	}
+	return found, backend.Timing{Network: time.Since(start)}, nil
+}
+
+// Close frees all that was made. It is safe to call twice, not during
+// Candidates.
+func (b *Backend) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(b.closers) {
+		errs = append(errs, c.Close())
+	}
+	b.closers = nil
+	return errors.Join(errs...)
+}
