@@ -1,11 +1,7 @@
 package engine
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/trtdet/trtdet/engine/internal/cuda"
@@ -16,6 +12,9 @@ import (
 // checkDevice refuses work that the devices asked for cannot do, in one line
 // that says what is missing and what to run instead.
 func checkDevice(path string, d Device) error {
+	if !IsPlan(path) && len(d.CUDA) == 0 {
+		return nil // the driver, which may take a second to start, is not asked
+	}
 	missing := trt.DriverError()
 	switch {
 	case IsPlan(path) && missing != nil:
@@ -23,7 +22,7 @@ func checkDevice(path string, d Device) error {
 			path, ErrNoGPU, missing)
 	case IsPlan(path) && !d.Auto && len(d.CUDA) == 0:
 		return fmt.Errorf("%s: a TensorRT engine runs on a GPU only: leave --device cpu out, or run the ONNX file it was built from", path)
-	case IsPlan(path) || len(d.CUDA) == 0:
+	case IsPlan(path):
 		return nil
 	case missing != nil:
 		return fmt.Errorf("--device %s: %w: %w; run it with --device cpu instead", d, ErrNoGPU, missing)
@@ -33,7 +32,7 @@ func checkDevice(path string, d Device) error {
 
 // openPlan gets a TensorRT engine ready to run.
 func openPlan(path string, o *Options) (*Detector, error) {
-	m, err := ReadPlanManifest(path)
+	m, plan, err := readPlan(path)
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +60,6 @@ func openPlan(path string, o *Options) (*Detector, error) {
 		return nil, fmt.Errorf("%s: it was built with %s %s, and here is %s: build it again: %s", path,
 			library.Flavor().Title(), m.TensorRT.Version, library.Version(), rebuild(path))
 	}
-	plan, err := readPlan(path, m)
-	if err != nil {
-		return nil, err
-	}
 	devices := o.Device.CUDA
 	if o.Device.Auto {
 		devices = []int{0}
@@ -77,20 +72,6 @@ func openPlan(path string, o *Options) (*Detector, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return d, nil
-}
-
-// readPlan reads a plan that its manifest has been held against, and holds the
-// bytes that will run against it once more.
-func readPlan(path string, m *model.Manifest) ([]byte, error) {
-	plan, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(plan)
-	if want, err := hex.DecodeString(m.Plan.SHA256); err != nil || !bytes.Equal(sum[:], want) {
-		return nil, fmt.Errorf("%s: %w: it has just been changed", path, ErrDamaged)
-	}
-	return plan, nil
 }
 
 // planSize settles the input's size from the profiles and the caller's wish (0

@@ -27,6 +27,40 @@ func IsPlan(path string) bool {
 // the plan against it: size, hash and, for TensorRT-RTX, the plan's own header.
 // TensorRT is not asked. The error wraps ErrDamaged or os's errors.
 func ReadPlanManifest(planPath string) (*model.Manifest, error) {
+	m, err := planManifest(planPath)
+	if err != nil {
+		return nil, err
+	}
+	sum, size, err := hashFile(planPath)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPlan(planPath, m, sum, size); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// readPlan is ReadPlanManifest with the plan itself: the bytes that were held
+// against the manifest, not those of another read.
+func readPlan(planPath string) (*model.Manifest, []byte, error) {
+	m, err := planManifest(planPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := os.ReadFile(planPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	sum := sha256.Sum256(plan)
+	if err := checkPlan(planPath, m, hex.EncodeToString(sum[:]), int64(len(plan))); err != nil {
+		return nil, nil, err
+	}
+	return m, plan, nil
+}
+
+// planManifest returns the manifest beside a plan.
+func planManifest(planPath string) (*model.Manifest, error) {
 	if info, err := os.Stat(planPath); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
@@ -36,26 +70,24 @@ func ReadPlanManifest(planPath string) (*model.Manifest, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%s has no manifest (%s): build it with trtdet build", planPath, ManifestPath(planPath))
 	}
-	if err != nil {
-		return nil, err
-	}
-	sum, size, err := hashFile(planPath)
-	if err != nil {
-		return nil, err
-	}
+	return m, err
+}
+
+// checkPlan holds a plan of this hash and size against its manifest.
+func checkPlan(planPath string, m *model.Manifest, sum string, size int64) error {
 	if size != m.Plan.Bytes {
-		return nil, fmt.Errorf("%s: %w: %d bytes, the manifest says %d; build it again: %s",
+		return fmt.Errorf("%s: %w: %d bytes, the manifest says %d; build it again: %s",
 			planPath, ErrDamaged, size, m.Plan.Bytes, rebuild(planPath))
 	}
 	if sum != m.Plan.SHA256 {
-		return nil, fmt.Errorf("%s: %w: its SHA-256 differs; build it again: %s", planPath, ErrDamaged, rebuild(planPath))
+		return fmt.Errorf("%s: %w: its SHA-256 differs; build it again: %s", planPath, ErrDamaged, rebuild(planPath))
 	}
 	if trt.Flavor(m.TensorRT.Flavor) == trt.RTX {
 		if err := checkPlanHeader(planPath, m); err != nil {
-			return nil, fmt.Errorf("%s: %w: %w; build it again: %s", planPath, ErrDamaged, err, rebuild(planPath))
+			return fmt.Errorf("%s: %w: %w; build it again: %s", planPath, ErrDamaged, err, rebuild(planPath))
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // checkPlanHeader holds what a TensorRT-RTX plan says of itself against its
