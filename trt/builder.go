@@ -36,12 +36,8 @@ func (l *Library) NewBuilder(log *slog.Logger) (*Builder, error) {
 	if l.c == nil {
 		return nil, errClosed("build", "library")
 	}
-	var handle cgo.Handle // given to C, which deletes it
-	if log != nil {
-		handle = cgo.NewHandle(log)
-	}
 	b := &Builder{library: l}
-	if err := goError("build", C.create_builder_for_go(l.c, C.uintptr_t(handle), &b.c)); err != nil {
+	if err := goError("build", C.create_builder_for_go(l.c, loggerHandle(log), &b.c)); err != nil {
 		return nil, err
 	}
 	return b, nil

@@ -45,15 +45,9 @@ func (x *Context) SetShape(input string, shape []int) error {
 // Outputs returns the outputs with the shapes that follow from the inputs', in
 // the order of the engine's.
 func (x *Context) Outputs() ([]TensorInfo, error) {
-	infos := make([]TensorInfo, len(x.engine.outputs))
-	for i := range infos {
-		var t C.trtdet_tensor
-		if err := goError("run", C.trtdet_context_tensor(x.c, C.TRTDET_OUTPUT, C.int32_t(i), &t)); err != nil {
-			return nil, err
-		}
-		infos[i] = newTensorInfo(&t)
-	}
-	return infos, nil
+	return tensorInfos("run", C.int32_t(len(x.engine.outputs)), func(i C.int32_t, t *C.trtdet_tensor) *C.trtdet_error {
+		return C.trtdet_context_tensor(x.c, C.TRTDET_OUTPUT, i, t)
+	})
 }
 
 // SetAddress says where in device memory an input or output lies: 256-byte

@@ -7,7 +7,6 @@ import "C"
 import (
 	"bytes"
 	"log/slog"
-	"runtime/cgo"
 	"sync"
 	"unsafe"
 )
@@ -36,12 +35,8 @@ func (l *Library) LoadEngine(plan, cache []byte, log *slog.Logger) (*Engine, err
 	if l.c == nil {
 		return nil, errClosed("run", "library")
 	}
-	var handle cgo.Handle // given to C, which deletes it
-	if log != nil {
-		handle = cgo.NewHandle(log)
-	}
 	e := &Engine{library: l}
-	err := goError("run", C.load_engine_for_go(l.c, C.uintptr_t(handle), unsafe.Pointer(unsafe.SliceData(plan)), C.size_t(len(plan)),
+	err := goError("run", C.load_engine_for_go(l.c, loggerHandle(log), unsafe.Pointer(unsafe.SliceData(plan)), C.size_t(len(plan)),
 		unsafe.Pointer(unsafe.SliceData(cache)), C.size_t(len(cache)), &e.c))
 	if err == nil {
 		err = e.list()
@@ -73,15 +68,9 @@ func (e *Engine) list() (err error) {
 }
 
 func (e *Engine) tensors(role C.trtdet_role) ([]TensorInfo, error) {
-	var infos []TensorInfo
-	for i := range C.trtdet_engine_tensor_count(e.c, role) {
-		var t C.trtdet_tensor
-		if err := goError("run", C.trtdet_engine_tensor(e.c, role, i, &t)); err != nil {
-			return nil, err
-		}
-		infos = append(infos, newTensorInfo(&t))
-	}
-	return infos, nil
+	return tensorInfos("run", C.trtdet_engine_tensor_count(e.c, role), func(i C.int32_t, t *C.trtdet_tensor) *C.trtdet_error {
+		return C.trtdet_engine_tensor(e.c, role, i, t)
+	})
 }
 
 func (e *Engine) profileShape(profile C.int32_t, input TensorInfo) (ProfileShape, error) {

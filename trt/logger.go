@@ -27,6 +27,14 @@ func level(severity int) slog.Level {
 	return slog.LevelDebug
 }
 
+// loggerHandle makes of a logger what C is given, which deletes it; 0 of nil.
+func loggerHandle(log *slog.Logger) C.uintptr_t {
+	if log == nil {
+		return 0
+	}
+	return C.uintptr_t(cgo.NewHandle(log))
+}
+
 //export goLogLine
 func goLogLine(logger C.uintptr_t, severity C.int, message *C.char) {
 	log := cgo.Handle(logger).Value().(*slog.Logger)

@@ -47,24 +47,26 @@ func (n *Network) list() (err error) {
 }
 
 func (n *Network) tensors(role C.trtdet_role) ([]TensorInfo, error) {
-	count := C.trtdet_network_tensor_count(n.c, role)
+	return tensorInfos("parse", C.trtdet_network_tensor_count(n.c, role), func(i C.int32_t, t *C.trtdet_tensor) *C.trtdet_error {
+		return C.trtdet_network_tensor(n.c, role, i, t)
+	})
+}
+
+// tensorInfos asks for each of count tensors.
+func tensorInfos(op string, count C.int32_t, get func(i C.int32_t, t *C.trtdet_tensor) *C.trtdet_error) ([]TensorInfo, error) {
 	infos := make([]TensorInfo, 0, int(count))
 	for i := range count {
 		var t C.trtdet_tensor
-		if err := goError("parse", C.trtdet_network_tensor(n.c, role, i, &t)); err != nil {
+		if err := goError(op, get(i, &t)); err != nil {
 			return nil, err
 		}
-		infos = append(infos, newTensorInfo(&t))
+		info := TensorInfo{Name: C.GoString(t.name), DType: dtypeName(t.dtype), Shape: make([]int, int(t.rank))}
+		for d := range info.Shape {
+			info.Shape[d] = int(t.dims[d])
+		}
+		infos = append(infos, info)
 	}
 	return infos, nil
-}
-
-func newTensorInfo(t *C.trtdet_tensor) TensorInfo {
-	info := TensorInfo{Name: C.GoString(t.name), DType: dtypeName(t.dtype), Shape: make([]int, int(t.rank))}
-	for d := range info.Shape {
-		info.Shape[d] = int(t.dims[d])
-	}
-	return info
 }
 
 var dtypeNames = map[C.trtdet_dtype]string{

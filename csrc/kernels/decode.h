@@ -104,14 +104,42 @@ TRTDET_DEVICE inline void SetBox(const trtdet_decode& decode, const trtdet_view&
   to->y2 = y + h;
 }
 
-// Decodes one prediction. out.Candidate(candidate) is called for what passes,
-// out.NonFinite() where it is dropped because a number that decides about it is
+// Adds one, whatever other threads do; returns what was there.
+TRTDET_DEVICE inline uint32_t Increment(uint32_t* count) {
+#ifdef __CUDA_ARCH__
+  return atomicAdd(count, 1u);
+#else
+  return __atomic_fetch_add(count, 1u, __ATOMIC_RELAXED);
+#endif
+}
+
+// Where the candidates of one picture go: appended in any order, as long as
+// there is room, and counted.
+struct Out {
+  const trtdet_decode& decode;
+  int picture;
+
+  TRTDET_DEVICE void NonFinite() const { Increment(&Found()->non_finite); }
+
+  TRTDET_DEVICE void Candidate(const trtdet_candidate& candidate) const {
+    const uint32_t at = Increment(&Found()->candidates);
+    if (at >= static_cast<uint32_t>(decode.capacity)) return;
+    const uint64_t first = static_cast<uint64_t>(picture) * decode.capacity;
+    reinterpret_cast<trtdet_candidate*>(decode.candidates)[first + at] = candidate;
+  }
+
+ private:
+  TRTDET_DEVICE trtdet_found* Found() const { return reinterpret_cast<trtdet_found*>(decode.found) + picture; }
+};
+
+// Decodes one prediction of a picture. out gets what passes as a Candidate, and
+// a NonFinite where the prediction is dropped because a number that decides about it is
 // NaN or infinite: its confidence; one of its labels, once the confidence
 // passes; its box or score, once the score passes.
-template <typename T, typename Out>
-TRTDET_DEVICE inline void DecodePrediction(const trtdet_decode& decode, const trtdet_view& view, int picture,
-                                           int position, Out& out) {
-  const Prediction<T> prediction(view, picture, position);
+template <typename T>
+TRTDET_DEVICE inline void DecodePrediction(const Out& out, const trtdet_view& view, int position) {
+  const trtdet_decode& decode = out.decode;
+  const Prediction<T> prediction(view, out.picture, position);
   float conf = 1;
   if (prediction.conf != nullptr) {
     conf = ToFloat(*prediction.conf);

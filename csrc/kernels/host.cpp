@@ -5,22 +5,6 @@
 
 namespace {
 
-struct Out {
-  const trtdet_decode& decode;
-  int picture;
-
-  trtdet_found* Found() const { return reinterpret_cast<trtdet_found*>(decode.found) + picture; }
-
-  void NonFinite() const { __atomic_fetch_add(&Found()->non_finite, 1u, __ATOMIC_RELAXED); }
-
-  void Candidate(const trtdet_candidate& candidate) const {
-    const uint32_t at = __atomic_fetch_add(&Found()->candidates, 1u, __ATOMIC_RELAXED);
-    if (at >= static_cast<uint32_t>(decode.capacity)) return;
-    const uint64_t first = static_cast<uint64_t>(picture) * decode.capacity;
-    reinterpret_cast<trtdet_candidate*>(decode.candidates)[first + at] = candidate;
-  }
-};
-
 template <typename T>
 void Letterbox(const trtdet_letterbox& letterbox) {
   for (int picture = 0; picture < letterbox.count; ++picture) {
@@ -33,9 +17,9 @@ void Letterbox(const trtdet_letterbox& letterbox) {
 template <typename T>
 void Decode(const trtdet_decode& decode, const trtdet_view& view) {
   for (int picture = 0; picture < decode.count; ++picture) {
-    Out out{decode, picture};
+    const trtdet::Out out{decode, picture};
     for (int position = 0; position < view.count; ++position) {
-      trtdet::DecodePrediction<T>(decode, view, picture, position, out);
+      trtdet::DecodePrediction<T>(out, view, position);
     }
   }
 }

@@ -4,27 +4,6 @@
 #include "decode.h"
 #include "letterbox.h"
 
-namespace {
-
-// Where the candidates of one picture go.
-struct Out {
-  const trtdet_decode& decode;
-  int picture;
-
-  __device__ trtdet_found* Found() const { return reinterpret_cast<trtdet_found*>(decode.found) + picture; }
-
-  __device__ void NonFinite() const { atomicAdd(&Found()->non_finite, 1u); }
-
-  __device__ void Candidate(const trtdet_candidate& candidate) const {
-    const uint32_t at = atomicAdd(&Found()->candidates, 1u);
-    if (at >= static_cast<uint32_t>(decode.capacity)) return;
-    const uint64_t first = static_cast<uint64_t>(picture) * decode.capacity;
-    reinterpret_cast<trtdet_candidate*>(decode.candidates)[first + at] = candidate;
-  }
-};
-
-}  // namespace
-
 // (256, 1): without the 1, ptxas saves registers for a second block and spills.
 //
 // Grid: x and y cover the input's width and height, z the batch.
@@ -48,10 +27,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) trtdet_decode_kernel(const 
   const int position = blockIdx.x * blockDim.x + threadIdx.x;
   const int picture = blockIdx.z;
   if (position >= view.count || picture >= decode.count) return;
-  Out out{decode, picture};
+  const trtdet::Out out{decode, picture};
   if (view.half) {
-    trtdet::DecodePrediction<trtdet::Half>(decode, view, picture, position, out);
+    trtdet::DecodePrediction<trtdet::Half>(out, view, position);
   } else {
-    trtdet::DecodePrediction<float>(decode, view, picture, position, out);
+    trtdet::DecodePrediction<float>(out, view, position);
   }
 }

@@ -26,8 +26,6 @@ type Config struct {
 	Height, Width int
 	// Slots is how many batches each device works on at once; 0 means 2.
 	Slots int
-	// NoGraphs launches the work of a batch call by call instead of as a graph.
-	NoGraphs bool
 	// MultiLabel makes a candidate of every label that passes.
 	MultiLabel bool
 	// Log gets TensorRT's words; nil means none.
@@ -39,13 +37,10 @@ const DefaultSlots = 2
 
 // Backend runs one engine on GPUs. See backend.Backend.
 type Backend struct {
-	decoder    *decode.Decoder
-	preprocess decode.Preprocess
-	height     int
-	width      int
-	batch      int // largest
-	closers    []interface{ Close() error }
-	slots      chan *slot // those that are free
+	decoder *decode.Decoder
+	batch   int // largest
+	closers []interface{ Close() error }
+	slots   chan *slot // those that are free
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -61,10 +56,7 @@ func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 	if c.Slots == 0 {
 		c.Slots = DefaultSlots
 	}
-	b := &Backend{
-		decoder: decoder, preprocess: c.Preprocess, height: c.Height, width: c.Width,
-		slots: make(chan *slot, c.Slots*len(c.Devices)),
-	}
+	b := &Backend{decoder: decoder, slots: make(chan *slot, c.Slots*len(c.Devices))}
 	for _, ordinal := range c.Devices {
 		if err := b.open(ordinal, plan, library, c); err != nil {
 			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())

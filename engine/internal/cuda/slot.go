@@ -29,7 +29,7 @@ type slot struct {
 	width   int
 	height  int
 	pre     decode.Preprocess
-	graphs  map[int]*Graph // by bucket; nil where there are to be none
+	graphs  map[int]*Graph // by bucket
 
 	memory     []*Buffer // of the network's input and outputs
 	input      kernels.Input
@@ -76,10 +76,7 @@ const firstCapacity = 1024
 func newSlot(device *Device, module *Module, engine *trt.Engine, shape batches, decoder *decode.Decoder, c Config) (*slot, error) {
 	s := &slot{
 		device: device, module: module, decoder: decoder, shape: shape, height: c.Height, width: c.Width, pre: c.Preprocess,
-		capacity: firstCapacity,
-	}
-	if !c.NoGraphs {
-		s.graphs = map[int]*Graph{}
+		capacity: firstCapacity, graphs: map[int]*Graph{},
 	}
 	if err := s.prepare(engine); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -253,7 +250,7 @@ func (s *slot) run(pictures []*imaging.Picture, conf float32) ([]backend.Found, 
 		first := (*decode.Candidate)(unsafe.Pointer(&s.candidates.host.Bytes()[i*s.capacity*kernels.CandidateSize]))
 		found[i].Candidates = slices.Clone(unsafe.Slice(first, n))
 	}
-	if s.graphs != nil && s.graphs[bucket] == nil {
+	if s.graphs[bucket] == nil {
 		// TensorRT has just run this bucket once, as it must before it is captured
 		if err := s.capture(bucket); err != nil {
 			return nil, err
