@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -116,4 +117,46 @@ func CheckClean(t *testing.T) {
 			t.Errorf("the simulated GPU is left with %+v, before there was %+v", got, before)
 		}
 	})
+}
+
+// letGo are the calls that free: where one of them fails there is nothing left
+// to do but to say so.
+var letGo = []string{
+	"cuCtxSetCurrent", "cuMemFree", "cuMemFreeHost", "cuModuleUnload", "cuStreamDestroy", "cuEventDestroy",
+	"cuDevicePrimaryCtxRelease", "cuStreamSynchronize", "cuGraphDestroy", "cuGraphExecDestroy",
+}
+
+// FailEachCall has each call that use makes, but those that free, fail the 1st,
+// 2nd ... time, at most the 12th, with a CUresult, and hands check what use
+// says then. Nothing may be left behind, and the next try has to work. It
+// returns how many failures were tried.
+func FailEachCall(t *testing.T, status int, use func() error, check func(call string, err error)) (tried int) {
+	t.Helper()
+	if err := use(); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range Called() {
+		if slices.Contains(letGo, call) || call == "cuInit" {
+			continue
+		}
+		before := Calls(call)
+		if err := use(); err != nil {
+			t.Fatal(err)
+		}
+		clean := Count()
+		for nth := range min(Calls(call)-before, 12) {
+			Fail(call, nth+1, status)
+			err := use()
+			Fail("", 0, 0)
+			check(fmt.Sprintf("%s, call %d", call, nth+1), err)
+			if err == nil || !strings.Contains(err.Error(), call) {
+				t.Errorf("%s, call %d: %v", call, nth+1, err)
+			}
+			if got := Count(); got != clean {
+				t.Fatalf("%s, call %d: left %+v, want %+v", call, nth+1, got, clean)
+			}
+			tried++
+		}
+	}
+	return tried
 }

@@ -2,7 +2,6 @@ package cuda
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -81,35 +80,13 @@ func TestEveryCallFails(t *testing.T) {
 		t.Skip("a real driver does not fail when it is told to")
 	}
 	simgpu.CheckClean(t)
-	if err := all(t); err != nil {
-		t.Fatal(err)
-	}
-	// what is let go of cannot be kept where letting go fails
-	closing := []string{"cuCtxSetCurrent", "cuMemFree", "cuMemFreeHost", "cuModuleUnload", "cuStreamDestroy", "cuEventDestroy", "cuDevicePrimaryCtxRelease", "cuStreamSynchronize"}
-	tried := 0
-	for _, call := range simgpu.Called() {
-		if call == "cuInit" || slices.Contains(closing, call) {
-			continue
+	tried := simgpu.FailEachCall(t, outOfMemory, func() error { return all(t) }, func(call string, err error) {
+		var failure *Error
+		name, _, _ := strings.Cut(call, ",")
+		if !errors.As(err, &failure) || !strings.HasPrefix(failure.Call, name) || failure.Status != outOfMemory {
+			t.Fatalf("%s: %v", call, err)
 		}
-		before := simgpu.Calls(call)
-		if err := all(t); err != nil {
-			t.Fatal(err)
-		}
-		for nth := range simgpu.Calls(call) - before {
-			counts := simgpu.Count()
-			simgpu.Fail(call, nth+1, outOfMemory)
-			err := all(t)
-			simgpu.Fail("", 0, 0)
-			var failure *Error
-			if !errors.As(err, &failure) || !strings.HasPrefix(failure.Call, call) || failure.Status != outOfMemory {
-				t.Fatalf("%s, call %d: %v", call, nth+1, err)
-			}
-			if got := simgpu.Count(); got != counts {
-				t.Fatalf("%s, call %d: left %+v, want %+v", call, nth+1, got, counts)
-			}
-			tried++
-		}
-	}
+	})
 	if tried < 15 {
 		t.Errorf("only %d failures were tried: of %v", tried, simgpu.Called())
 	}

@@ -10,7 +10,6 @@ namespace simgpu {
 void Event::Mark::Reach() {
   const std::lock_guard<std::mutex> lock(mutex);
   reached = true;
-  nanoseconds = std::chrono::steady_clock::now().time_since_epoch().count();
   changed.notify_all();
 }
 
@@ -91,11 +90,6 @@ void Stream::Loop() {
 void Stream::Wait() {
   std::unique_lock<std::mutex> lock(mutex_);
   changed_.wait(lock, [this] { return queue_.empty() && !running_; });
-}
-
-bool Stream::Idle() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return queue_.empty() && !running_;
 }
 
 bool Stream::Uses(uint64_t address, uint64_t size) {

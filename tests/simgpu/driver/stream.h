@@ -28,7 +28,7 @@ struct Work {
 
 class Stream;
 
-// What a stream has to reach; waited for by threads and other streams.
+// What a stream has to reach; waited for by threads.
 class Event {
  public:
   // The mark that was put into a stream last; an event that never was is
@@ -37,7 +37,6 @@ class Event {
     std::mutex mutex;
     std::condition_variable changed;
     bool reached = false;
-    int64_t nanoseconds = 0;  // when
     void Reach();
     void Wait();
   };
@@ -62,7 +61,6 @@ class Stream {
 
   void Put(Work work);
   void Wait();
-  bool Idle();
   // Whether work that is not done yet uses any of these bytes.
   bool Uses(uint64_t address, uint64_t size);
 

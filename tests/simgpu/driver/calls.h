@@ -1,0 +1,68 @@
+// What the driver's calls check before they do anything.
+#ifndef TRTDET_TESTS_SIMGPU_DRIVER_CALLS_H_
+#define TRTDET_TESTS_SIMGPU_DRIVER_CALLS_H_
+
+#include <cuda.h>
+
+#include <cstdint>
+#include <mutex>
+#include <set>
+
+#include "sim.h"
+#include "stream.h"
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+// Counts the call, and returns where it was told to fail.
+#define ENTER(call)                                                 \
+  do {                                                              \
+    if (const CUresult status = simgpu::Enter(call)) return status; \
+  } while (false)
+
+// Returns where the thread has no context, or one of a lost device.
+#define NEED_CONTEXT(call)                                                 \
+  do {                                                                     \
+    ENTER(call);                                                           \
+    if (const CUresult status = simgpu::CheckContext(call)) return status; \
+  } while (false)
+
+// Declares the stream behind a handle; returns where it cannot be used.
+#define NEED_STREAM(stream, handle, call) \
+  simgpu::Stream* stream = nullptr;       \
+  if (const CUresult status = simgpu::Find(handle, call, &(stream))) return status
+
+namespace simgpu {
+
+using Guard = std::lock_guard<std::mutex>;
+
+struct Device {
+  int ordinal;
+  int retained = 0;
+  int lost = 0;  // CUresult
+};
+
+Device* DeviceAt(int ordinal);
+extern thread_local Device* current;
+
+// What was made and not yet destroyed, by address. Under the lock.
+std::set<const void*>& Made();
+bool IsMade(const void* handle);
+void Register(const void* handle, int64_t Counts::* count);
+// False where it was not made here, or was destroyed before.
+bool Unregister(const void* handle, int64_t Counts::* count, const char* call);
+
+CUresult CheckContext(const char* call);
+// The stream behind a handle, if it is one of the current device's and this
+// thread may use it now.
+CUresult Find(CUstream handle, const char* call, Stream** stream);
+// A call that the driver refuses while this thread captures, and with it the
+// capture.
+CUresult NotWhileCapturing(const char* call, const Stream* stream);
+// Whether these bytes are all a device's.
+bool OfDevice(uint64_t address, uint64_t size, int device, const char* call);
+// Every stream that lives, for MemFree. Under the lock.
+std::set<Stream*>& Streams();
+
+}  // namespace simgpu
+
+#endif  // TRTDET_TESTS_SIMGPU_DRIVER_CALLS_H_

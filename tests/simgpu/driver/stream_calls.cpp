@@ -1,0 +1,250 @@
+// The calls of libcuda.so.1 about streams, events, kernels and graphs.
+#include <cuda.h>
+
+#include <cstring>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "calls.h"
+#include "kernels.h"
+
+using namespace simgpu;  // the calls are the simulator's own
+
+namespace {
+
+struct Module {
+  std::set<CUfunction> functions;
+};
+
+struct Function {
+  std::string name;
+  Kernel kernel;
+};
+
+struct Executable {
+  std::vector<Work> work;
+};
+
+}  // namespace
+
+// --- streams and events ---
+
+EXPORT CUresult cuStreamCreate(CUstream* handle, unsigned int) {
+  NEED_CONTEXT("cuStreamCreate");
+  auto* const stream = new Stream(current->ordinal);
+  Register(stream, &Counts::streams);
+  const Guard guard(Lock());
+  Streams().insert(stream);
+  *handle = reinterpret_cast<CUstream>(stream);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamDestroy(CUstream handle) {
+  NEED_CONTEXT("cuStreamDestroy");
+  if (!Unregister(handle, &Counts::streams, "cuStreamDestroy")) return CUDA_ERROR_INVALID_HANDLE;
+  auto* const stream = reinterpret_cast<Stream*>(handle);
+  {
+    const Guard guard(Lock());
+    Streams().erase(stream);
+  }
+  delete stream;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamSynchronize(CUstream handle) {
+  ENTER("cuStreamSynchronize");
+  if (!IsMade(handle)) {
+    Violation("cuStreamSynchronize on a stream that is not there");
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
+  auto* const stream = reinterpret_cast<Stream*>(handle);
+  if (const CUresult status = NotWhileCapturing("cuStreamSynchronize", stream)) return status;
+  stream->Wait();
+  const Guard guard(Lock());
+  return static_cast<CUresult>(DeviceAt(stream->device)->lost);
+}
+
+EXPORT CUresult cuEventCreate(CUevent* handle, unsigned int) {
+  NEED_CONTEXT("cuEventCreate");
+  auto* const event = new Event();
+  Register(event, &Counts::events);
+  *handle = reinterpret_cast<CUevent>(event);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuEventDestroy(CUevent handle) {
+  NEED_CONTEXT("cuEventDestroy");
+  if (!Unregister(handle, &Counts::events, "cuEventDestroy")) return CUDA_ERROR_INVALID_HANDLE;
+  delete reinterpret_cast<Event*>(handle);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuEventRecord(CUevent handle, CUstream on) {
+  NEED_CONTEXT("cuEventRecord");
+  NEED_STREAM(stream, on, "cuEventRecord");
+  if (!IsMade(handle)) {
+    Violation("cuEventRecord of an event that is not there");
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
+  Work work;
+  work.run = [mark = reinterpret_cast<Event*>(handle)->Next()] { mark->Reach(); };
+  stream->Put(std::move(work));
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuEventSynchronize(CUevent handle) {
+  ENTER("cuEventSynchronize");
+  if (!IsMade(handle)) {
+    Violation("cuEventSynchronize of an event that is not there");
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
+  if (const auto mark = reinterpret_cast<Event*>(handle)->Last()) mark->Wait();
+  const Guard guard(Lock());
+  return current == nullptr ? CUDA_SUCCESS : static_cast<CUresult>(current->lost);
+}
+
+// --- kernels ---
+
+EXPORT CUresult cuModuleLoadData(CUmodule* handle, const void* image) {
+  NEED_CONTEXT("cuModuleLoadData");
+  // a fat binary's magic number, as nvcc writes it
+  constexpr uint32_t kFatBinary = 0xba55ed50;
+  uint32_t magic = 0;
+  memcpy(&magic, image, sizeof magic);
+  if (magic != kFatBinary) return CUDA_ERROR_INVALID_IMAGE;
+  auto* const module = new Module();
+  Register(module, &Counts::modules);
+  *handle = reinterpret_cast<CUmodule>(module);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuModuleGetFunction(CUfunction* handle, CUmodule module, const char* name) {
+  NEED_CONTEXT("cuModuleGetFunction");
+  if (!IsMade(module)) return CUDA_ERROR_INVALID_HANDLE;
+  const Kernel kernel = FindKernel(name);
+  if (kernel == nullptr) return CUDA_ERROR_NOT_FOUND;
+  *handle = reinterpret_cast<CUfunction>(new Function{name, kernel});
+  const Guard guard(Lock());
+  Made().insert(*handle);
+  reinterpret_cast<Module*>(module)->functions.insert(*handle);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuModuleUnload(CUmodule handle) {
+  NEED_CONTEXT("cuModuleUnload");
+  if (!Unregister(handle, &Counts::modules, "cuModuleUnload")) return CUDA_ERROR_INVALID_HANDLE;
+  auto* const module = reinterpret_cast<Module*>(handle);
+  const Guard guard(Lock());
+  for (CUfunction function : module->functions) {
+    Made().erase(function);
+    delete reinterpret_cast<Function*>(function);
+  }
+  delete module;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned int x, unsigned int y, unsigned int z, unsigned int block_x,
+                               unsigned int block_y, unsigned int block_z, unsigned int, CUstream on, void** parameters,
+                               void**) {
+  NEED_CONTEXT("cuLaunchKernel");
+  NEED_STREAM(stream, on, "cuLaunchKernel");
+  if (!IsMade(handle)) {
+    Violation("cuLaunchKernel of a kernel that is not there");
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
+  const auto* const function = reinterpret_cast<const Function*>(handle);
+  if (x == 0 || y == 0 || z == 0 || y > 65535 || z > 65535 || block_x * block_y * block_z - 1 > 1023) {
+    Violation("cuLaunchKernel with a grid or block that no GPU takes");
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  uint64_t block = 0;
+  memcpy(&block, parameters[0], sizeof block);
+  if (!OfDevice(block, 1, stream->device, "cuLaunchKernel")) return CUDA_ERROR_INVALID_VALUE;
+  Work work;
+  work.uses = {{block, 1}};
+  // the decode kernel's y is its view
+  work.run = [kernel = function->kernel, block, y] { kernel(block, y); };
+  stream->Put(std::move(work));
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuLaunchHostFunc(CUstream on, CUhostFn function, void* data) {
+  NEED_CONTEXT("cuLaunchHostFunc");
+  NEED_STREAM(stream, on, "cuLaunchHostFunc");
+  Work work;
+  work.run = [=] { function(data); };
+  stream->Put(std::move(work));
+  return CUDA_SUCCESS;
+}
+
+// --- graphs ---
+
+EXPORT CUresult cuStreamBeginCapture(CUstream on, CUstreamCaptureMode mode) {
+  NEED_CONTEXT("cuStreamBeginCapture");
+  NEED_STREAM(stream, on, "cuStreamBeginCapture");
+  if (mode != CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) {
+    Violation("cuStreamBeginCapture in a mode that lets other threads break the capture");
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  if (const CUresult status = NotWhileCapturing("cuStreamBeginCapture", stream)) return status;
+  stream->capturer = std::this_thread::get_id();
+  stream->BeginCapture();
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuStreamEndCapture(CUstream on, CUgraph* handle) {
+  if (const CUresult status = simgpu::Enter("cuStreamEndCapture")) {
+    // a capture that fails has ended too
+    if (IsMade(on)) reinterpret_cast<Stream*>(on)->EndCapture();
+    return status;
+  }
+  if (const CUresult status = CheckContext("cuStreamEndCapture")) return status;
+  NEED_STREAM(stream, on, "cuStreamEndCapture");
+  if (!stream->Capturing()) {
+    Violation("cuStreamEndCapture of a stream that does not capture");
+    return CUDA_ERROR_ILLEGAL_STATE;
+  }
+  Graph* const graph = stream->EndCapture().release();
+  Register(graph, &Counts::graphs);
+  *handle = reinterpret_cast<CUgraph>(graph);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec* handle, CUgraph from, unsigned long long) {
+  NEED_CONTEXT("cuGraphInstantiate");
+  if (!IsMade(from)) return CUDA_ERROR_INVALID_HANDLE;
+  auto* const executable = new Executable{reinterpret_cast<const Graph*>(from)->work};
+  Register(executable, &Counts::executables);
+  *handle = reinterpret_cast<CUgraphExec>(executable);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphLaunch(CUgraphExec handle, CUstream on) {
+  NEED_CONTEXT("cuGraphLaunch");
+  NEED_STREAM(stream, on, "cuGraphLaunch");
+  if (!IsMade(handle)) {
+    Violation("cuGraphLaunch of a graph that is not there");
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
+  if (const CUresult status = NotWhileCapturing("cuGraphLaunch", stream)) return status;
+  for (const Work& work : reinterpret_cast<const Executable*>(handle)->work) stream->Put(work);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphDestroy(CUgraph handle) {
+  NEED_CONTEXT("cuGraphDestroy");
+  if (!Unregister(handle, &Counts::graphs, "cuGraphDestroy")) return CUDA_ERROR_INVALID_HANDLE;
+  delete reinterpret_cast<Graph*>(handle);
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuGraphExecDestroy(CUgraphExec handle) {
+  NEED_CONTEXT("cuGraphExecDestroy");
+  if (!Unregister(handle, &Counts::executables, "cuGraphExecDestroy")) return CUDA_ERROR_INVALID_HANDLE;
+  delete reinterpret_cast<Executable*>(handle);
+  return CUDA_SUCCESS;
+}
