@@ -14,6 +14,18 @@ func (b Box) Width() float32 { return b.X2 - b.X1 }
 // Height returns Y2 - Y1.
 func (b Box) Height() float32 { return b.Y2 - b.Y1 }
 
+// IoU returns the intersection of two boxes over their union, 0 to 1; 0 where
+// neither has an area.
+func (b Box) IoU(other Box) float64 {
+	width := float64(min(b.X2, other.X2)) - float64(max(b.X1, other.X1))
+	height := float64(min(b.Y2, other.Y2)) - float64(max(b.Y1, other.Y1))
+	if width <= 0 || height <= 0 {
+		return 0
+	}
+	area := func(b Box) float64 { return float64(b.Width()) * float64(b.Height()) }
+	return width * height / (area(b) + area(other) - width*height)
+}
+
 // Fit is where one picture lies in the network's input: the geometry of the
 // letterbox. Sides are in pixels.
 type Fit struct {

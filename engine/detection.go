@@ -39,10 +39,15 @@ type Result struct {
 	Timing Timing
 }
 
-// Timing is how long a batch spent in each stage.
+// Timing is how long a batch spent in each stage. On a GPU the stages between
+// Queue and NMS are told apart with Options.StageTimes only; otherwise Network
+// has all of them.
 type Timing struct {
-	Pictures                   int // in the batch
-	Letterbox, Network, Decode time.Duration
+	Pictures int           // in the batch
+	Queue    time.Duration // the wait for a slot
+	CopyIn   time.Duration // of pixels, to the device
+	Letterbox, Network, Decode,
+	CopyOut time.Duration // of candidates, from the device
 	//lint:ignore ST1011 NMS is not a unit
 	NMS time.Duration
 }

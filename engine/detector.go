@@ -11,10 +11,15 @@ import (
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
+	"github.com/trtdet/trtdet/engine/internal/cuda"
 	"github.com/trtdet/trtdet/engine/internal/ort"
 	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
 )
+
+// ErrLost is wrapped by errors of calls that no GPU is left for: each has failed
+// in a way that ends everything on it. A new process may have them back.
+var ErrLost = cuda.ErrLost
 
 // ErrClosed is returned by calls on a Detector that has been closed.
 var ErrClosed = errors.New("the detector is closed")
@@ -204,11 +209,26 @@ func (d *Detector) DetectBatch(ctx context.Context, pictures []*imaging.Picture)
 	for i, f := range found {
 		results[i] = Result{Detections: d.detections(f), NonFinite: f.NonFinite}
 	}
-	timing := Timing{Pictures: len(pictures), Letterbox: took.Letterbox, Network: took.Network, Decode: took.Decode, NMS: time.Since(start)}
+	timing := Timing{
+		Pictures: len(pictures), Queue: took.Queue, CopyIn: took.CopyIn, Letterbox: took.Letterbox, Network: took.Network,
+		Decode: took.Decode, CopyOut: took.CopyOut, NMS: time.Since(start),
+	}
 	for i := range results {
 		results[i].Timing = timing
 	}
 	return results, nil
+}
+
+// NetworkRate runs the network alone, on as many pictures a batch, in every slot
+// at once and for about as long as d: pictures a second that nothing which is
+// done with the same slots can exceed.
+func (d *Detector) NetworkRate(ctx context.Context, pictures int, duration time.Duration) (float64, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.backend == nil {
+		return 0, ErrClosed
+	}
+	return d.backend.NetworkRate(ctx, pictures, duration)
 }
 
 // detections is the host's half of the work: NMS, then back to the picture's

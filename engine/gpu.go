@@ -66,7 +66,7 @@ func openPlan(path string, o *Options) (*Detector, error) {
 	}
 	d.backend, err = cuda.Open(plan, library, cuda.Config{
 		Devices: devices, Head: m.Head, Preprocess: m.Preprocess, Height: d.height, Width: d.width,
-		Slots: o.Slots, MultiLabel: o.MultiLabel, Log: o.Log,
+		Slots: o.Slots, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs, Log: logger(o.Log),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

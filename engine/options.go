@@ -36,6 +36,11 @@ type Options struct {
 	// with its share of Threads. More give more pictures a second, one gives
 	// each picture back soonest; 0 means 1. Calls beyond it wait their turn.
 	Slots int
+	// StageTimes tells the stages of Timing apart on a GPU, with events that cost
+	// each batch a few microseconds.
+	StageTimes bool
+	// NoGraphs has a GPU's work put in call by call instead of as CUDA graphs.
+	NoGraphs bool
 	// Log gets warnings; nil means slog.Default.
 	Log *slog.Logger
 }

@@ -111,9 +111,10 @@ func (d *Detections) add(item *pipeline.Item) {
 	t := item.Result.Timing
 	share := 1e3 / float64(t.Pictures)
 	d.Times.Read += 1e3 * item.Read.Seconds()
-	d.Times.Letterbox += share * t.Letterbox.Seconds()
+	// on a GPU with the copies around them
+	d.Times.Letterbox += share * (t.CopyIn + t.Letterbox).Seconds()
 	d.Times.Network += share * t.Network.Seconds()
-	d.Times.Decode += share * t.Decode.Seconds()
+	d.Times.Decode += share * (t.Decode + t.CopyOut).Seconds()
 	d.Times.NMS += share * t.NMS.Seconds()
 }
 

@@ -6,9 +6,10 @@ import "C"
 
 import "unsafe"
 
-// Context is one run of an engine at a time, with activations of its own. One
-// goroutine at a time may use it, with the engine's CUDA context current on its
-// thread.
+// Context is one run of an engine at a time. One goroutine at a time may use
+// it, with the engine's CUDA context current on its thread. Once a CUDA graph
+// was captured from it, it must not be changed any more: graphs of several
+// shapes want a context each.
 type Context struct {
 	engine *Engine
 	names  map[string]*C.char // C's copies, made once
@@ -16,17 +17,20 @@ type Context struct {
 }
 
 // NewContext makes a context for one of the engine's profiles, 0 for the first.
-// stream is a CUstream; it has no work left of it when NewContext returns.
+// stream is a CUstream; it has no work left of it when NewContext returns. The
+// activations are kept in size bytes at memory, 256-byte aligned on the device,
+// at least the engine's MemorySize: contexts that never run at once may share
+// them.
 //
-// Errors: ErrRun, with TensorRT's reason, such as too little memory.
-func (e *Engine) NewContext(profile int, stream uint64) (*Context, error) {
+// Errors: ErrRun, with TensorRT's reason.
+func (e *Engine) NewContext(profile int, stream, memory uint64, size int) (*Context, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.c == nil {
 		return nil, errClosed("run", "engine")
 	}
 	x := &Context{engine: e, names: map[string]*C.char{}}
-	if err := goError("run", C.trtdet_context_create(e.c, C.int32_t(profile), C.uint64_t(stream), &x.c)); err != nil {
+	if err := goError("run", C.trtdet_context_create(e.c, C.int32_t(profile), C.uint64_t(stream), C.uint64_t(memory), C.int64_t(size), &x.c)); err != nil {
 		return nil, err
 	}
 	for _, t := range append(e.Inputs(), e.outputs...) {
@@ -54,6 +58,11 @@ func (x *Context) Outputs() ([]TensorInfo, error) {
 // aligned, and there as long as the context may use it.
 func (x *Context) SetAddress(tensor string, address uint64) error {
 	return goError("run", C.trtdet_context_set_address(x.c, x.names[tensor], C.uint64_t(address)))
+}
+
+// Capturable reports whether the next run may be captured into a CUDA graph.
+func (x *Context) Capturable(stream uint64) bool {
+	return C.trtdet_context_capturable(x.c, C.uint64_t(stream)) != 0
 }
 
 // Enqueue adds one run to a CUstream.

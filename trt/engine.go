@@ -98,6 +98,14 @@ func (e *Engine) Outputs() []TensorInfo { return clone(e.outputs) }
 // Profiles returns the shapes that the inputs may have.
 func (e *Engine) Profiles() []Profile { return e.profiles }
 
+// MemorySize is how many bytes of device memory a context of a profile needs
+// for its activations.
+func (e *Engine) MemorySize(profile int) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return int(C.trtdet_engine_memory_size(e.c, C.int32_t(profile)))
+}
+
 // Cache returns the kernels that TensorRT-RTX has compiled so far for this GPU,
 // for the next LoadEngine of this plan; nil from other TensorRTs.
 func (e *Engine) Cache() ([]byte, error) {

@@ -13,7 +13,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
+	"github.com/trtdet/trtdet/pipeline"
 	"github.com/trtdet/trtdet/trt"
 )
 
@@ -33,6 +35,7 @@ func buildCommand() *cli.Command {
 			"Examples:\n" +
 			"  trtdet build best.onnx\n" +
 			"  trtdet build best.onnx --half --batch 1:4:16 -o best-fp16.engine\n" +
+			"  trtdet build best.onnx --half --verify pictures/\n" +
 			"  trtdet build best.onnx --target sm_75,sm_89 --data coco.yaml\n" +
 			"  trtdet build raw.onnx --anchors 10,13,16,30,33,23:30,61,62,45,59,119:116,90,156,198,373,326",
 		Flags: slices.Concat([]cli.Flag{
@@ -52,6 +55,8 @@ func buildCommand() *cli.Command {
 			&cli.StringFlag{Category: categoryTensorRT, Name: "timing-cache", Usage: "`FILE` of kernel timings to read and update (TensorRT 10 and 11)", DefaultText: "none"},
 			&cli.IntFlag{Category: categoryTensorRT, Name: "opt-level", Usage: "builder optimization `LEVEL`, 0 to 5 (TensorRT 10 and 11)", DefaultText: "TensorRT's own, 3"},
 			&cli.DurationFlag{Category: categoryTensorRT, Name: "timeout", Usage: "give up after this `TIME`; 0 never", Value: time.Hour},
+			&cli.StringFlag{Name: "verify", Usage: "run the new engine and the ONNX file over `PICTURES` (a file, folder or pattern; the first 32) and fail where they differ",
+				DefaultText: "not"},
 			&cli.BoolFlag{Name: "quiet", Usage: "print errors only"},
 		}, thresholdFlags(), headFlags()),
 		Action: build,
@@ -68,6 +73,10 @@ func build(c *cli.Context) error {
 		planPath = strings.TrimSuffix(onnxPath, filepath.Ext(onnxPath)) + ".engine"
 	}
 	o, err := buildOptions(c)
+	if err != nil {
+		return err
+	}
+	pictures, err := verifyPictures(c)
 	if err != nil {
 		return err
 	}
@@ -92,7 +101,61 @@ func build(c *cli.Context) error {
 	if !quiet {
 		printBuilt(c, planPath, manifest, time.Since(start))
 	}
+	if len(pictures) == 0 {
+		return nil
+	}
+	v, err := engine.Verify(c.Context, onnxPath, planPath, o.Head, pictures)
+	if err != nil {
+		return fmt.Errorf("--verify: %w", err)
+	}
+	if !quiet {
+		printVerified(c, v)
+	}
+	if err := v.Err(); err != nil {
+		return fmt.Errorf("--verify: %s: %w", planPath, err)
+	}
 	return nil
+}
+
+// mostVerified is how many pictures --verify takes: they are held in memory.
+const mostVerified = 32
+
+// verifyPictures reads those of --verify, before minutes of building.
+func verifyPictures(c *cli.Context) ([]*imaging.Picture, error) {
+	source := c.String("verify")
+	if source == "" {
+		if c.IsSet("verify") {
+			return nil, usagef("--verify: want pictures")
+		}
+		return nil, nil
+	}
+	if err := trt.DriverError(); err != nil {
+		return nil, fmt.Errorf("--verify runs the engine: %w; leave it out here, and say it where there is a GPU", err)
+	}
+	var pictures []*imaging.Picture
+	for path, err := range pipeline.Sources([]string{source}, nil) {
+		if err == nil {
+			var p *imaging.Picture
+			if p, err = imaging.Open(path, imaging.Limits{}); err == nil {
+				pictures = append(pictures, p)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--verify: %w", err)
+		}
+		if len(pictures) == mostVerified {
+			break
+		}
+	}
+	if len(pictures) == 0 {
+		return nil, fmt.Errorf("--verify: there are no pictures in %s", source)
+	}
+	return pictures, nil
+}
+
+func printVerified(c *cli.Context, v *engine.Verification) {
+	fmt.Fprintf(c.App.Writer, "beside ONNX Runtime on %s: maps differ by %.2g of their largest value; of %s %d unmatched, boxes within %.2g px, scores within %.2g\n",
+		count(v.Pictures, "picture"), v.Maps, count(v.Detections, "detection"), v.Unmatched, v.Box, v.Score)
 }
 
 func buildOptions(c *cli.Context) (*engine.BuildOptions, error) {

@@ -150,7 +150,7 @@ func evalOptions(c *cli.Context) (*engine.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.MultiLabel = !c.Bool("single-label")
+	o.MultiLabel, o.StageTimes = !c.Bool("single-label"), true
 	for flag, to := range map[string]**float32{"conf-thres": &o.Head.Conf, "iou-thres": &o.Head.IoU} {
 		if *to, err = parseThreshold(flag, c.Float64(flag)); err != nil { // the model's own are for detection
 			return nil, err

@@ -37,6 +37,8 @@ int32_t trtdet_engine_profile_count(const trtdet_engine* engine) TRTDET_NOEXCEPT
  */
 trtdet_error* trtdet_engine_profile_shape(const trtdet_engine* engine, int32_t profile, const char* input, int64_t* min,
                                           int64_t* opt, int64_t* max) TRTDET_NOEXCEPT;
+/* How many bytes of device memory a context of a profile needs for its activations. */
+int64_t trtdet_engine_memory_size(const trtdet_engine* engine, int32_t profile) TRTDET_NOEXCEPT;
 /*
  * The kernels that TensorRT-RTX has compiled so far for this GPU; trtdet_plan_data has the bytes, none from others.
  * \param out  freed by trtdet_plan_free
@@ -44,16 +46,21 @@ trtdet_error* trtdet_engine_profile_shape(const trtdet_engine* engine, int32_t p
 trtdet_error* trtdet_engine_cache(const trtdet_engine* engine, trtdet_plan** out) TRTDET_NOEXCEPT;
 void trtdet_engine_free(trtdet_engine* engine) TRTDET_NOEXCEPT;
 
-/* One run of an engine at a time, with activations of its own. */
+/*
+ * One run of an engine at a time. A context from which a CUDA graph was captured must not be changed any more: whoever
+ * replays graphs of several shapes has a context for each. Contexts that never run at once may share their memory.
+ */
 typedef struct trtdet_context trtdet_context;
 
 /*
  * \param profile  0 for the first
  * \param stream  CUstream on which the profile is chosen; done when the call returns
+ * \param memory, size  device memory, 256-byte aligned, of trtdet_engine_memory_size bytes or more, that stays while the
+ *        context may run
  * \param out  freed by trtdet_context_free
  */
-trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream,
-                                    trtdet_context** out) TRTDET_NOEXCEPT;
+trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream, uint64_t memory,
+                                    int64_t size, trtdet_context** out) TRTDET_NOEXCEPT;
 /* \return TRTDET_INVALID for a shape outside the profile. */
 trtdet_error* trtdet_context_set_shape(trtdet_context* context, const char* input, int32_t rank,
                                        const int64_t* dims) TRTDET_NOEXCEPT;
@@ -64,6 +71,8 @@ trtdet_error* trtdet_context_tensor(const trtdet_context* context, trtdet_role r
                                     trtdet_tensor* out) TRTDET_NOEXCEPT;
 /* \param address  device memory, 256-byte aligned, that stays while the context may use it */
 trtdet_error* trtdet_context_set_address(trtdet_context* context, const char* tensor, uint64_t address) TRTDET_NOEXCEPT;
+/* Whether the next run may be captured into a CUDA graph on a CUstream: 1 or 0. */
+int32_t trtdet_context_capturable(const trtdet_context* context, uint64_t stream) TRTDET_NOEXCEPT;
 /* Adds one run to a CUstream. \return TRTDET_RUN with TensorRT's reason in the log */
 trtdet_error* trtdet_context_enqueue(trtdet_context* context, uint64_t stream) TRTDET_NOEXCEPT;
 /* Not while a run is under way. */

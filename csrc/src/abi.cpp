@@ -294,6 +294,12 @@ trtdet_error* trtdet_engine_profile_shape(const trtdet_engine* engine, int32_t p
   });
 }
 
+int64_t trtdet_engine_memory_size(const trtdet_engine* engine, int32_t profile) noexcept {
+  return engine == nullptr || profile < 0 || profile >= engine->engine->ProfileCount()
+             ? 0
+             : engine->engine->MemorySize(profile);
+}
+
 trtdet_error* trtdet_engine_cache(const trtdet_engine* engine, trtdet_plan** out) noexcept {
   return Guard([&] {
     Require(engine, "engine");
@@ -304,14 +310,15 @@ trtdet_error* trtdet_engine_cache(const trtdet_engine* engine, trtdet_plan** out
 
 void trtdet_engine_free(trtdet_engine* engine) noexcept { delete engine; }
 
-trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream,
-                                    trtdet_context** out) noexcept {
+trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream, uint64_t memory,
+                                    int64_t size, trtdet_context** out) noexcept {
   return Guard([&] {
     Require(engine, "engine");
     Require(out, "out");
     RequireBelow(profile, engine->engine->ProfileCount(), "profile");
-    *out = new trtdet_context{engine->engine->CreateContext(profile, stream), engine->engine->TensorCount(TRTDET_INPUT),
-                              engine->engine->TensorCount(TRTDET_OUTPUT)};
+    if (size < engine->engine->MemorySize(profile)) throw Error(TRTDET_INVALID, "too little memory for a context");
+    *out = new trtdet_context{engine->engine->CreateContext(profile, stream, {memory, size}),
+                              engine->engine->TensorCount(TRTDET_INPUT), engine->engine->TensorCount(TRTDET_OUTPUT)};
   });
 }
 
@@ -341,6 +348,10 @@ trtdet_error* trtdet_context_set_address(trtdet_context* context, const char* te
     Require(tensor, "tensor");
     context->context->SetAddress(tensor, address);
   });
+}
+
+int32_t trtdet_context_capturable(const trtdet_context* context, uint64_t stream) noexcept {
+  return context != nullptr && context->context->Capturable(stream) ? 1 : 0;
 }
 
 trtdet_error* trtdet_context_enqueue(trtdet_context* context, uint64_t stream) noexcept {

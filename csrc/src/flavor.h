@@ -24,6 +24,12 @@ struct Bytes {
   std::size_t size = 0;
 };
 
+// Memory on a device.
+struct Memory {
+  uint64_t address = 0;
+  int64_t size = 0;
+};
+
 class Plan {
  public:
   virtual ~Plan() = default;
@@ -56,6 +62,7 @@ class Context {
   // index is in range; the name lives as long as the context.
   virtual trtdet_tensor Tensor(trtdet_role role, int32_t index) const = 0;
   virtual void SetAddress(const char* tensor, uint64_t address) = 0;
+  virtual bool Capturable(uint64_t stream) const = 0;
   virtual void Enqueue(uint64_t stream) = 0;
 };
 
@@ -69,7 +76,9 @@ class Engine {
   // profile is in range.
   virtual ShapeRange ProfileShape(int32_t profile, const std::string& input) const = 0;
   virtual std::unique_ptr<Plan> Cache() const = 0;
-  virtual std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream) = 0;
+  // profile is in range.
+  virtual int64_t MemorySize(int32_t profile) const = 0;
+  virtual std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream, Memory memory) = 0;
 };
 
 class Library {

@@ -154,6 +154,10 @@ class ForeignContext final : public Context {
     context_.Check(context_.entries().context_set_address(context_.get(), tensor, address));
   }
 
+  bool Capturable(uint64_t stream) const override {
+    return context_.entries().context_capturable(context_.get(), stream) != 0;
+  }
+
   void Enqueue(uint64_t stream) override { context_.Check(context_.entries().context_enqueue(context_.get(), stream)); }
 
  private:
@@ -195,9 +199,14 @@ class ForeignEngine final : public Engine {
     return std::make_unique<ForeignPlan>(engine_.table(), cache);
   }
 
-  std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream) override {
+  int64_t MemorySize(int32_t profile) const override {
+    return engine_.entries().engine_memory_size(engine_.get(), profile);
+  }
+
+  std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream, Memory memory) override {
     trtdet_context* context = nullptr;
-    engine_.Check(engine_.entries().context_create(engine_.get(), profile, stream, &context));
+    engine_.Check(
+        engine_.entries().context_create(engine_.get(), profile, stream, memory.address, memory.size, &context));
     return std::make_unique<ForeignContext>(engine_.table(), context);
   }
 

@@ -130,7 +130,7 @@ func rawNet(t *testing.T) string {
 	t.Helper()
 	for _, n := range loadNets(t) {
 		if n.Head.Family == "yolov5" && len(n.Hints.Anchors) == 3 && len(n.Hints.Anchors[0]) == 3 && n.Hints.Head == "" && n.Head.Classes != 9 {
-			return n.path()
+			return n.Path()
 		}
 	}
 	t.Fatal("none of the made nets has three levels of three anchors that must be said")

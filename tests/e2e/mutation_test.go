@@ -135,7 +135,7 @@ func mutationSources(t *testing.T) []mutationSource {
 	}
 	least, sizes := map[string]net{}, map[string]int64{}
 	for _, n := range loadNets(t) {
-		info, err := os.Stat(n.path())
+		info, err := os.Stat(n.Path())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func mutationSources(t *testing.T) []mutationSource {
 	sources := []mutationSource{{model: read(carried())}}
 	for _, key := range slices.Sorted(maps.Keys(least)) {
 		n := least[key]
-		sources = append(sources, mutationSource{read(n.path()), n.flags(t)})
+		sources = append(sources, mutationSource{read(n.Path()), n.flags(t)})
 	}
 	return sources
 }

@@ -11,44 +11,11 @@ import (
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/model"
+	"github.com/trtdet/trtdet/tests/nets"
 )
 
-// net is one entry of the index that tests/nets/make.py writes.
-type net struct {
-	File    string
-	Family  string
-	Head    decode.Head
-	Layouts []string `json:"layouts_after_cut"`
-	Layout  string   `json:"layout_in_file"`
-	// Raw names the raw maps of each level in the file, outputs or not.
-	Raw        [][]string
-	Strides    []int
-	Preprocess decode.Preprocess
-	Thresholds decode.Thresholds
-	Names      []string
-	Hints      struct {
-		Anchors [][][2]float32
-		Head    string
-		Names   []string
-	}
-	Dynamic struct{ Batch, Size bool }
-	Batch   int
-	ImgSize [2]int `json:"imgsz"`
-	// Precision is fp32, fp16 or int8.
-	Precision string
-	Opset     int
-	Notes     any
-}
-
-// netsFolder holds the nets; make test and make test-full fill it.
-func netsFolder() string {
-	if folder := os.Getenv("TRTDET_NETS"); folder != "" {
-		return folder
-	}
-	return filepath.Join(top, "build", "out", "nets")
-}
-
-func (n *net) path() string { return filepath.Join(netsFolder(), n.File) }
+// net is one that tests/nets/make.py has made.
+type net struct{ nets.Net }
 
 // flags are what a user has to say about the net because the file does not.
 func (n *net) flags(t *testing.T) []string {
@@ -86,18 +53,11 @@ func (n *net) flags(t *testing.T) []string {
 
 func loadNets(t *testing.T) []net {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(netsFolder(), "index.json"))
-	if err != nil {
-		t.Fatalf("the nets have not been made: %v; run make test, or build/deps/venv/bin/python tests/nets/make.py", err)
+	var all []net
+	for _, n := range nets.Load(t) {
+		all = append(all, net{n})
 	}
-	var index struct{ Nets []net }
-	if err := json.Unmarshal(data, &index); err != nil {
-		t.Fatal(err)
-	}
-	if len(index.Nets) < 8 {
-		t.Fatalf("only %d nets were made", len(index.Nets))
-	}
-	return index.Nets
+	return all
 }
 
 // What info reads off each net is what its maker put in.
@@ -105,7 +65,7 @@ func TestNetsAreUnderstood(t *testing.T) {
 	for _, n := range loadNets(t) {
 		t.Run(n.File, func(t *testing.T) {
 			t.Parallel()
-			o := must(t, "", append([]string{"info", n.path(), "--format", "json"}, n.flags(t)...)...)
+			o := must(t, "", append([]string{"info", n.Path(), "--format", "json"}, n.flags(t)...)...)
 			var got struct {
 				Head       decode.Head
 				Preprocess decode.Preprocess
@@ -154,7 +114,7 @@ func TestNetsAreBuilt(t *testing.T) {
 		t.Run(n.File, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			must(t, dir, slices.Concat([]string{"build", n.path(), "-o", "m.engine", "--quiet"}, n.flags(t))...)
+			must(t, dir, slices.Concat([]string{"build", n.Path(), "-o", "m.engine", "--quiet"}, n.flags(t))...)
 			engine := filepath.Join(dir, "m.engine")
 			m := readManifest(t, engine)
 			planHeader(t, engine)

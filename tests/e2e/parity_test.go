@@ -156,14 +156,14 @@ func TestNetsAgreeWithReference(t *testing.T) {
 			size[i] = []string{"--imgsz", fmt.Sprintf("%d,%d", n.ImgSize[0]+64, n.ImgSize[1]+128)}
 		}
 		flags := slices.Concat([]string{"--conf", number(n.Thresholds.Conf), "--iou", number(n.Thresholds.IoU)}, size[i])
-		jobs[i] = job{n.path(), n.rawHead(), n.Preprocess, flags, pictures}
+		jobs[i] = job{n.Path(), n.rawHead(), n.Preprocess, flags, pictures}
 	}
 	want := reference(t, jobs)
 	for i, n := range nets {
 		t.Run(n.File, func(t *testing.T) {
 			t.Parallel()
 			batch := []string{"1", "2", "4"}[i%3]
-			got := must(t, "", slices.Concat([]string{"run", n.path(), "--format", "jsonl", "--nosave", "--threads", "1", "--batch", batch},
+			got := must(t, "", slices.Concat([]string{"run", n.Path(), "--format", "jsonl", "--nosave", "--threads", "1", "--batch", batch},
 				size[i], n.flags(t), pictures)...)
 			if compare(t, lines(t, got.stdout), want[i]) == 0 {
 				t.Error("nothing was found: the comparison says nothing")

@@ -1,11 +1,33 @@
 package gpu
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
+
+// CUresults.
+const (
+	outOfMemory    = 2
+	illegalAddress = 700 // of a lost GPU
+)
+
+// whatFailed has use run with a log, and returns what it says or else what it
+// logged: a graph that cannot be had is a warning.
+func whatFailed(use func(log *slog.Logger) error) error {
+	var logged bytes.Buffer
+	err := use(slog.New(slog.NewTextHandler(&logged, nil)))
+	if err == nil && logged.Len() > 0 {
+		err = errors.New(logged.String())
+	}
+	return err
+}
 
 // TestEveryCallFails has each call of the driver's and each entry of TensorRT's
 // fail the 1st, 2nd ... time while a model is opened and three batches are run:
@@ -16,8 +38,8 @@ func TestEveryCallFails(t *testing.T) {
 	}
 	all := pictures(t)[:3]
 	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 2, Max: 3}})
-	use := func() error {
-		d, err := engine.Open(plan, &engine.Options{Device: engine.Device{Auto: true}, Slots: 1})
+	use := func(log *slog.Logger) error {
+		d, err := engine.Open(plan, &engine.Options{Device: devices(1), Slots: 1, StageTimes: true, Log: log})
 		if err != nil {
 			return err
 		}
@@ -34,8 +56,123 @@ func TestEveryCallFails(t *testing.T) {
 		return nil
 	}
 	simgpu.CheckClean(t)
-	tried := simgpu.FailEachCall(t, 700, use, func(string, error) {})
-	if tried < 60 {
-		t.Errorf("only %d failures were tried: of %v", tried, simgpu.Called())
+	statuses := []int{illegalAddress, outOfMemory}
+	if testing.Short() {
+		statuses = statuses[:1]
+	}
+	for _, status := range statuses {
+		tried := simgpu.FailEachCall(t, status, func() error { return whatFailed(use) }, func(string, error) {})
+		if tried < 70 {
+			t.Errorf("only %d failures were tried: of %v", tried, simgpu.Called())
+		}
+	}
+}
+
+// TestAfterAFailure has each call fail while an open model runs a batch: the
+// next batch of the same model is right.
+func TestAfterAFailure(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real driver does not fail when it is told to")
+	}
+	all := pictures(t)[:3]
+	want, err := open(t, carried, engine.Options{Height: 256, Width: 256}).DetectBatch(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 2, Max: 3}})
+	for _, call := range []string{
+		"cuMemAlloc", "cuMemHostAlloc", "cuMemcpyHtoDAsync", "cuLaunchKernel", "trtdet_context_create", "trtdet_context_set_shape",
+		"trtdet_context_enqueue", "cuMemcpyDtoHAsync", "cuEventRecord", "cuEventSynchronize", "cuStreamBeginCapture", "cuStreamEndCapture",
+		"cuGraphInstantiate", "cuGraphLaunch",
+	} {
+		simgpu.CheckClean(t)
+		failures, most := 0, int64(4)
+		if testing.Short() {
+			most = 2
+		}
+		for nth := int64(1); nth <= most; nth++ {
+			d := open(t, plan, engine.Options{Device: devices(1), Slots: 1, Log: slog.New(slog.DiscardHandler)})
+			simgpu.Fail(call, nth, outOfMemory)
+			for _, n := range []int{1, 1, 3, 3} {
+				if _, err := d.DetectBatch(t.Context(), all[:n]); err != nil {
+					failures++
+				}
+			}
+			simgpu.Fail("", 0, 0)
+			for _, n := range []int{3, 1, 2, 3} {
+				got, err := d.DetectBatch(t.Context(), all[:n])
+				if err != nil {
+					t.Fatalf("after %s had failed: %v", call, err)
+				}
+				for i := range got {
+					same(t, "after "+call, got[i], want[i])
+				}
+			}
+		}
+		if captured := strings.Contains(call, "Capture") || call == "cuGraphInstantiate"; !captured && failures == 0 {
+			t.Errorf("%s never failed", call)
+		}
+	}
+}
+
+// TestLostGPU takes one GPU after another away under load: no batch fails while
+// one is left, then all do at once, saying which GPU was lost, why, and what to
+// do.
+func TestLostGPU(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real GPU is not lost when it is told to be")
+	}
+	all := pictures(t)[:4]
+	want, err := open(t, carried, engine.Options{Height: 256, Width: 256}).DetectBatch(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 4, Max: 4}})
+	simgpu.CheckClean(t)
+	var logged bytes.Buffer
+	d := open(t, plan, engine.Options{Device: devices(3), Slots: 2, Log: slog.New(slog.NewTextHandler(&logged, nil))})
+	run := func() []error {
+		errs := make([]error, 8)
+		var workers sync.WaitGroup
+		for worker := range errs {
+			workers.Go(func() {
+				for range 5 {
+					got, err := d.DetectBatch(t.Context(), all)
+					if errs[worker] = err; err != nil {
+						return
+					}
+					for i := range got {
+						same(t, "with a lost GPU", got[i], want[i])
+					}
+				}
+			})
+		}
+		workers.Wait()
+		return errs
+	}
+	for _, lost := range []int{1, 0} {
+		simgpu.Lose(lost, illegalAddress)
+		defer simgpu.Lose(lost, 0)
+		if err := errors.Join(run()...); err != nil {
+			t.Fatalf("with GPU %d lost: %v", lost, err)
+		}
+	}
+	simgpu.Lose(2, illegalAddress)
+	defer simgpu.Lose(2, 0)
+	for _, err := range run() {
+		if !errors.Is(err, engine.ErrLost) {
+			t.Fatalf("with every GPU lost: %v", err)
+		}
+		for _, words := range []string{"cuda:0", "cuda:1", "cuda:2", "CUDA_ERROR_ILLEGAL_ADDRESS", "start the process again"} {
+			if !strings.Contains(err.Error(), words) {
+				t.Errorf("the error %q does not say %q", err, words)
+			}
+		}
+	}
+	if n := strings.Count(logged.String(), "a GPU is lost"); n != 3 {
+		t.Errorf("%d losses in the log:\n%s", n, logged.String())
+	}
+	for n := range 3 { // what was made there can be freed again, and the test's end counts it
+		simgpu.Lose(n, 0)
 	}
 }

@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,8 +16,10 @@ import (
 
 const models = "../../models"
 
+var carried = filepath.Join(models, "emoji", "decoupled-base.onnx")
+
 func TestMain(m *testing.M) {
-	if err := simgpu.Use(); err != nil {
+	if err := simgpu.Use(3); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -49,6 +52,15 @@ func open(t *testing.T, path string, o engine.Options) *engine.Detector {
 	return d
 }
 
+// devices are the first few GPUs.
+func devices(n int) engine.Device {
+	var d engine.Device
+	for i := range min(n, simgpu.Devices()) {
+		d.CUDA = append(d.CUDA, i)
+	}
+	return d
+}
+
 // pictures are those that the repository carries.
 func pictures(t *testing.T) []*imaging.Picture {
 	t.Helper()
@@ -65,4 +77,32 @@ func pictures(t *testing.T) []*imaging.Picture {
 		all = append(all, p)
 	}
 	return all
+}
+
+// same fails a test where two results of one picture differ. The simulated GPU
+// runs the very network that the CPU does: 0.01 px and 1e-5 of a score are
+// roundings. A real one computes in TF32 or half.
+func same(t *testing.T, what string, got, want engine.Result) {
+	t.Helper()
+	if simgpu.Real() {
+		var v engine.Verification
+		v.Add(got.Detections, want.Detections, 0.25)
+		if err := v.Err(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		return
+	}
+	if len(got.Detections) != len(want.Detections) || got.NonFinite != want.NonFinite {
+		t.Errorf("%s: %d detections, want %d", what, len(got.Detections), len(want.Detections))
+		return
+	}
+	for i, w := range want.Detections {
+		g := got.Detections[i]
+		off := max(math.Abs(float64(g.Box.X1-w.Box.X1)), math.Abs(float64(g.Box.Y1-w.Box.Y1)),
+			math.Abs(float64(g.Box.X2-w.Box.X2)), math.Abs(float64(g.Box.Y2-w.Box.Y2)))
+		if g.ClassID != w.ClassID || off > 0.01 || math.Abs(float64(g.Score-w.Score)) > 1e-5 {
+			t.Errorf("%s: detection %d is %+v, want %+v", what, i, g, w)
+			return
+		}
+	}
 }

@@ -2,39 +2,69 @@ package gpu
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
-	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/tests/nets"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
 
-var carried = filepath.Join(models, "emoji", "decoupled-base.onnx")
-
-// same fails a test where two results of one picture differ by more than what
-// roundings make: 0.01 px, 1e-5 of a score.
-func same(t *testing.T, what string, got, want engine.Result) {
-	t.Helper()
-	if len(got.Detections) != len(want.Detections) || got.NonFinite != want.NonFinite {
-		t.Fatalf("%s: %d detections, want %d", what, len(got.Detections), len(want.Detections))
-	}
-	for i, w := range want.Detections {
-		g := got.Detections[i]
-		off := max(math.Abs(float64(g.Box.X1-w.Box.X1)), math.Abs(float64(g.Box.Y1-w.Box.Y1)),
-			math.Abs(float64(g.Box.X2-w.Box.X2)), math.Abs(float64(g.Box.Y2-w.Box.Y2)))
-		if g.ClassID != w.ClassID || off > 0.01 || math.Abs(float64(g.Score-w.Score)) > 1e-5 {
-			t.Fatalf("%s: detection %d is %+v, want %+v", what, i, g, w)
-		}
-	}
+// way is one way to run an engine.
+type way struct {
+	batch          engine.BatchRange
+	slots, devices int
+	graphs, times  bool
 }
 
-// TestSameAsOnCPU runs the network that the repository carries as engines of
-// several batches with several slots, one goroutine and many: each picture gets
-// its own boxes, wherever it stands in a batch.
+func (w way) String() string {
+	return fmt.Sprintf("batch %s, slots %d, devices %d, graphs %t, times %t", w.batch, w.slots, w.devices, w.graphs, w.times)
+}
+
+func (w way) options() engine.Options {
+	return engine.Options{Device: devices(w.devices), Slots: w.slots, NoGraphs: !w.graphs, StageTimes: w.times}
+}
+
+// ways are all of them, or so few that each two choices still meet.
+func ways(all bool) []way {
+	var product []way
+	for _, b := range [][3]int{{1, 1, 1}, {1, 4, 8}, {4, 4, 4}, {2, 3, 5}} {
+		for slots := 1; slots <= 4; slots++ {
+			for devices := 1; devices <= 3; devices++ {
+				for bits := range 4 {
+					product = append(product, way{engine.BatchRange{Min: b[0], Opt: b[1], Max: b[2]}, slots, devices, bits&1 != 0, bits&2 != 0})
+				}
+			}
+		}
+	}
+	if all {
+		return product
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	rng.Shuffle(len(product), func(i, j int) { product[i], product[j] = product[j], product[i] })
+	var few []way
+	met := map[string]bool{}
+	for _, w := range product {
+		choices := strings.Split(w.String(), ", ")
+		before := len(met)
+		for i, a := range choices {
+			for _, b := range choices[:i] {
+				met[a+b] = true
+			}
+		}
+		if len(met) > before {
+			few = append(few, w)
+		}
+	}
+	return few
+}
+
+// TestSameAsOnCPU runs the network that the repository carries in every way,
+// from one goroutine more than there are slots: each picture gets its own
+// boxes, wherever it stands in a batch and whatever stands beside it.
 func TestSameAsOnCPU(t *testing.T) {
 	all := pictures(t)
 	cpu := open(t, carried, engine.Options{Height: 256, Width: 256})
@@ -42,29 +72,36 @@ func TestSameAsOnCPU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range [][3]int{{1, 1, 1}, {1, 4, 8}, {4, 4, 4}, {2, 3, 5}} {
-		batch := engine.BatchRange{Min: b[0], Opt: b[1], Max: b[2]}
-		plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: batch})
-		for slots := 1; slots <= 3; slots += 2 {
-			t.Run(fmt.Sprintf("batch %v, %d slots", batch, slots), func(t *testing.T) {
-				simgpu.CheckClean(t)
-				d := open(t, plan, engine.Options{Device: engine.Device{Auto: true}, Slots: slots})
-				if d.MaxBatch() != batch.Max || d.Device() != "cuda:0" {
-					t.Fatalf("%d pictures at most on %s", d.MaxBatch(), d.Device())
-				}
-				var workers sync.WaitGroup
-				for worker := range slots + 1 {
-					workers.Go(func() { detectShuffled(t, d, worker, all, want) })
-				}
-				workers.Wait()
-			})
+	plans := map[engine.BatchRange]string{}
+	for _, w := range ways(!testing.Short()) {
+		if plans[w.batch] == "" {
+			plans[w.batch] = build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: w.batch})
 		}
+		t.Run(w.String(), func(t *testing.T) {
+			simgpu.CheckClean(t)
+			d := open(t, plans[w.batch], w.options())
+			if d.MaxBatch() != w.batch.Max || d.Device() != devices(w.devices).String() || d.Slots() != w.slots*len(devices(w.devices).CUDA) {
+				t.Fatalf("%d pictures at most on %s, %d slots", d.MaxBatch(), d.Device(), d.Slots())
+			}
+			var workers sync.WaitGroup
+			for worker := range d.Slots() + 1 {
+				workers.Go(func() { detectShuffled(t, d, worker, all, want) })
+			}
+			workers.Wait()
+			if w.times {
+				checkTimes(t, d, all[:1])
+			}
+		})
 	}
 }
 
 func detectShuffled(t *testing.T, d *engine.Detector, seed int, all []*imaging.Picture, want []engine.Result) {
 	rng := rand.New(rand.NewPCG(uint64(seed), 1))
-	for range 6 {
+	rounds := 6
+	if testing.Short() {
+		rounds = 3 // a new bucket, its graph, and a third
+	}
+	for range rounds {
 		batch := make([]*imaging.Picture, 1+rng.IntN(d.MaxBatch()))
 		which := make([]int, len(batch))
 		for i := range batch {
@@ -79,5 +116,60 @@ func detectShuffled(t *testing.T, d *engine.Detector, seed int, all []*imaging.P
 		for i, n := range which {
 			same(t, fmt.Sprintf("picture %d, the %d. of %d", n, i+1, len(batch)), got[i], want[n])
 		}
+	}
+}
+
+// checkTimes wants each stage of a batch timed.
+func checkTimes(t *testing.T, d *engine.Detector, pictures []*imaging.Picture) {
+	t.Helper()
+	got, err := d.DetectBatch(t.Context(), pictures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	timing := got[0].Timing
+	if timing.CopyIn <= 0 || timing.Letterbox <= 0 || timing.Network <= 0 || timing.Decode <= 0 || timing.CopyOut <= 0 {
+		t.Errorf("the stages took %+v", timing)
+	}
+}
+
+// TestEveryNet runs a net of every kind, layout and precision, in another way
+// each.
+func TestEveryNet(t *testing.T) {
+	all := pictures(t)[:5]
+	if testing.Short() {
+		all = all[:3]
+	}
+	choices := ways(false)
+	for i, n := range nets.Load(t) {
+		t.Run(n.File, func(t *testing.T) {
+			w := choices[i%len(choices)]
+			o := engine.BuildOptions{Head: n.ModelHints(), Height: n.ImgSize[0], Width: n.ImgSize[1]}
+			if n.Dynamic.Batch {
+				o.Batch = w.batch
+			}
+			plan := build(t, n.Path(), o)
+			cpu := open(t, n.Path(), engine.Options{Head: n.ModelHints(), Height: n.ImgSize[0], Width: n.ImgSize[1]})
+			simgpu.CheckClean(t)
+			gpu := open(t, plan, w.options())
+			found := 0
+			for start := 0; start < len(all); start += gpu.MaxBatch() {
+				batch := all[start:min(start+gpu.MaxBatch(), len(all))]
+				got, err := gpu.DetectBatch(t.Context(), batch)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, p := range batch {
+					want, err := cpu.Detect(t.Context(), p)
+					if err != nil {
+						t.Fatal(err)
+					}
+					found += len(want.Detections)
+					same(t, fmt.Sprintf("picture %d", start+i), got[i], want)
+				}
+			}
+			if found == 0 {
+				t.Error("nothing was found: the comparison says nothing")
+			}
+		})
 	}
 }

@@ -2,7 +2,8 @@
 // whose devices are memory that the host cannot touch and threads that work
 // when they like. It finds mistakes; it measures nothing.
 //
-// TRTDET_GPU=1 has the same tests run on the machine's own GPU.
+// TRTDET_GPU=1 has the same tests run on the machine's own GPU, TRTDET_GPU=N on
+// its first N.
 package simgpu
 
 // #cgo LDFLAGS: -ldl
@@ -26,6 +27,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -36,12 +38,20 @@ func Real() bool { return os.Getenv("TRTDET_GPU") != "" }
 
 var library unsafe.Pointer
 
-// Use makes the simulated driver and its TensorRT this process's, before the
-// first CUDA call. It does nothing where Real.
-func Use() error {
+var count = 1
+
+// Devices is how many GPUs there are to test on.
+func Devices() int { return count }
+
+// Use makes the simulated driver with a number of GPUs, and its TensorRT, this
+// process's, before the first CUDA call. Where Real it does not.
+func Use(devices int) error {
 	if Real() {
-		return nil
+		var err error
+		count, err = strconv.Atoi(os.Getenv("TRTDET_GPU"))
+		return err
 	}
+	count = devices
 	_, file, _, _ := runtime.Caller(0)
 	folder := filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu")
 	path := filepath.Join(folder, "libcuda.so.1")
@@ -51,6 +61,7 @@ func Use() error {
 		return fmt.Errorf("%s: %s: run make simgpu", path, C.GoString(C.dlerror()))
 	}
 	return errors.Join(
+		os.Setenv("SIMGPU_DEVICES", strconv.Itoa(devices)),
 		os.Setenv("TRTDET_LIBCUDA", path),
 		os.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "libtensorrt_sim.so")))
 }

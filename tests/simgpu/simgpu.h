@@ -27,6 +27,10 @@ simgpu_counts simgpu_count(void);
 /* Takes a device away: every call that uses it fails from now on with a CUresult. 0 gives it back. */
 void simgpu_lose(int device, int status);
 
+/* For the simulated TensorRT: whether a CUstream is being captured. */
+int simgpu_capturing(void* stream);
+/* For the simulated TensorRT: writes down what a program must not do. */
+void simgpu_violation(const char* what);
 /* For the simulated TensorRT: counts an entry of its own by its name; returns not 0 where it was told to fail. */
 int simgpu_enter(const char* entry);
 

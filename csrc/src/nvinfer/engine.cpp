@@ -36,12 +36,14 @@ Shape ToShape(const nvinfer1::Dims& dims) { return dims.nbDims < 0 ? Shape() : S
 
 class NvContext final : public Context {
  public:
-  NvContext(std::shared_ptr<EngineState> state, int32_t profile, uint64_t stream) : state_(std::move(state)) {
+  NvContext(std::shared_ptr<EngineState> state, int32_t profile, uint64_t stream, Memory memory)
+      : state_(std::move(state)) {
     const SignalHandlers handlers;
     LogSink& sink = state_->logger.sink();
     sink.ForgetErrors();
     context_.reset(state_->cache.CreateContext(*state_->engine));
     const auto cuda = reinterpret_cast<CUstream>(stream);
+    if (context_ != nullptr) context_->setDeviceMemoryV2(reinterpret_cast<void*>(memory.address), memory.size);
     if (context_ == nullptr || !context_->setOptimizationProfileAsync(profile, cuda)) {
       throw Error(TRTDET_RUN, "TensorRT made no execution context", sink.Errors());
     }
@@ -75,6 +77,15 @@ class NvContext final : public Context {
     }
   }
 
+  bool Capturable([[maybe_unused]] uint64_t stream) const override {
+#if TRTDET_FLAVOR == 1
+    // what this asks was always so before 1.2, which has no such function
+    return state_->binaries->version < 10200 || context_->isStreamCapturable(reinterpret_cast<CUstream>(stream));
+#else
+    return true;
+#endif
+  }
+
   void Enqueue(uint64_t stream) override {
     LogSink& sink = state_->logger.sink();
     sink.ForgetErrors();
@@ -99,6 +110,8 @@ class NvContext final : public Context {
 
 NvEngine::NvEngine(std::shared_ptr<Binaries> binaries, Bytes plan, Bytes cache, std::shared_ptr<LogSink> log)
     : state_(new EngineState{std::move(binaries), Logger(std::move(log)), nullptr, nullptr, {}, {}, {}}) {
+  // contexts with memory of their caller's
+  if (!kIsRtx && state_->binaries->version < 100100) throw Error(TRTDET_VERSION, "TensorRT 10.0 is too old: install 10.1 or newer");
   const SignalHandlers handlers;
   LogSink& sink = state_->logger.sink();
   sink.ForgetErrors();
@@ -137,8 +150,12 @@ ShapeRange NvEngine::ProfileShape(int32_t profile, const std::string& input) con
 
 std::unique_ptr<Plan> NvEngine::Cache() const { return std::make_unique<NvCache>(state_, state_->cache.Serialize()); }
 
-std::unique_ptr<Context> NvEngine::CreateContext(int32_t profile, uint64_t stream) {
-  return std::make_unique<NvContext>(state_, profile, stream);
+int64_t NvEngine::MemorySize(int32_t profile) const {
+  return state_->engine->getDeviceMemorySizeForProfileV2(profile);
+}
+
+std::unique_ptr<Context> NvEngine::CreateContext(int32_t profile, uint64_t stream, Memory memory) {
+  return std::make_unique<NvContext>(state_, profile, stream, memory);
 }
 
 }  // namespace trtdet::TRTDET_FLAVOR_NAMESPACE

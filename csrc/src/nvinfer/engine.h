@@ -36,7 +36,8 @@ class NvEngine final : public Engine {
   int32_t ProfileCount() const override;
   ShapeRange ProfileShape(int32_t profile, const std::string& input) const override;
   std::unique_ptr<Plan> Cache() const override;
-  std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream) override;
+  int64_t MemorySize(int32_t profile) const override;
+  std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream, Memory memory) override;
 
  private:
   std::shared_ptr<EngineState> state_;

@@ -122,6 +122,18 @@ void SetTargets(const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
   }
 }
 
+// A run that allocates memory cannot be captured into a CUDA graph. Some layers
+// must allocate: with them TensorRT-RTX would refuse to build.
+void ForbidAllocation(const nvinfer1::INetworkDefinition& network, int32_t version, nvinfer1::IBuilderConfig& nv) {
+  if (version < 10200) return;  // which has no such flag
+  for (int32_t i = 0; i < network.getNbLayers(); ++i) {
+    using Type = nvinfer1::LayerType;
+    const Type type = network.getLayer(i)->getType();
+    if (type == Type::kNON_ZERO || type == Type::kNMS || type == Type::kTRIP_LIMIT) return;
+  }
+  nv.setFlag(nvinfer1::BuilderFlag::kREQUIRE_USER_ALLOCATION);
+}
+
 // TensorRT-RTX has no tactics to time: it compiles kernels on the GPU.
 class TimingCache {
  public:
@@ -134,6 +146,8 @@ void SetTargets(const BuildConfig& config, nvinfer1::IBuilderConfig&) {
   throw Error(TRTDET_UNSUPPORTED,
               "targets are TensorRT-RTX's: this TensorRT builds for the GPU of the machine it runs on");
 }
+
+void ForbidAllocation(const nvinfer1::INetworkDefinition&, int32_t, nvinfer1::IBuilderConfig&) {}
 
 // Must outlive the build that it is set for.
 class TimingCache {
@@ -180,6 +194,7 @@ std::unique_ptr<Plan> NvNetwork::Build(const BuildConfig& config, const Progress
   const std::unique_ptr<nvinfer1::IBuilderConfig> nv(state_->builder->createBuilderConfig());
   if (nv == nullptr) throw Error(TRTDET_BUILD, "TensorRT made no configuration", sink.Errors());
   Configure(*state_->builder, config, *nv);
+  ForbidAllocation(*network_, state_->binaries->version, *nv);
   const TimingCache timing_cache(config, *nv);
   if (progress) nv->setProgressMonitor(&monitor);
 

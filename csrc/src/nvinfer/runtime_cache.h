@@ -12,6 +12,8 @@
 
 namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
 
+constexpr auto kMemoryIsCallers = nvinfer1::ExecutionContextAllocationStrategy::kUSER_MANAGED;
+
 #if TRTDET_FLAVOR == 1
 class RuntimeCache {
  public:
@@ -19,6 +21,7 @@ class RuntimeCache {
   void Start(nvinfer1::ICudaEngine& engine, Bytes bytes, Logger& logger) {
     config_.reset(engine.createRuntimeConfig());
     if (config_ != nullptr) cache_.reset(config_->createRuntimeCache());
+    if (config_ != nullptr) config_->setExecutionContextAllocationStrategy(kMemoryIsCallers);
     if (cache_ == nullptr) throw Error(TRTDET_RUN, "TensorRT-RTX made no runtime cache", logger.sink().Errors());
     if (bytes.size != 0 && !cache_->deserialize(bytes.data, bytes.size)) {
       logger.log(nvinfer1::ILogger::Severity::kWARNING,
@@ -41,7 +44,9 @@ class RuntimeCache {
 class RuntimeCache {
  public:
   void Start(nvinfer1::ICudaEngine&, Bytes, Logger&) {}
-  nvinfer1::IExecutionContext* CreateContext(nvinfer1::ICudaEngine& engine) { return engine.createExecutionContext(); }
+  nvinfer1::IExecutionContext* CreateContext(nvinfer1::ICudaEngine& engine) {
+    return engine.createExecutionContext(kMemoryIsCallers);
+  }
   std::unique_ptr<nvinfer1::IHostMemory> Serialize() const { return nullptr; }
 };
 #endif

@@ -24,9 +24,11 @@ type Found struct {
 	Fit decode.Fit
 }
 
-// Timing is how long a batch spent in each stage.
+// Timing is how long a batch spent in each stage; 0 is a stage that the backend
+// does not have, or does not tell from Network.
 type Timing struct {
-	Letterbox, Network, Decode time.Duration
+	// Queue is the wait for a slot; the copies are to and from a device.
+	Queue, CopyIn, Letterbox, Network, Decode, CopyOut time.Duration
 }
 
 // Backend runs one network. Its methods may be called from any goroutine.
@@ -35,6 +37,13 @@ type Backend interface {
 	// returns one Found for each, in their order. conf is the threshold that a
 	// candidate's score must exceed.
 	Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) ([]Found, Timing, error)
+	// NetworkRate runs the network alone on as many pictures a batch, on every
+	// slot at once and for about as long as d, and returns pictures a second: the
+	// limit of what Candidates can do.
+	NetworkRate(ctx context.Context, pictures int, d time.Duration) (float64, error)
+	// Maps runs the pictures as Candidates does and returns what the network
+	// makes of them, in float32, before anything is decoded.
+	Maps(ctx context.Context, pictures []*imaging.Picture) ([]decode.Tensor, error)
 	// MaxBatch is the largest batch the network takes; 0 means any.
 	MaxBatch() int
 	// Slots is how many batches the network works on at once.

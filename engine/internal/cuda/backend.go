@@ -28,7 +28,9 @@ type Config struct {
 	Slots int
 	// MultiLabel makes a candidate of every label that passes.
 	MultiLabel bool
-	// Log gets TensorRT's words; nil means none.
+	// StageTimes times each stage of a batch; NoGraphs does without CUDA graphs.
+	StageTimes, NoGraphs bool
+	// Log gets TensorRT's words and the loss of a GPU; nil means none.
 	Log *slog.Logger
 }
 
@@ -41,6 +43,7 @@ type Backend struct {
 	batch   int // largest
 	closers []interface{ Close() error }
 	slots   chan *slot // those that are free
+	losses  *losses
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -56,7 +59,10 @@ func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 	if c.Slots == 0 {
 		c.Slots = DefaultSlots
 	}
-	b := &Backend{decoder: decoder, slots: make(chan *slot, c.Slots*len(c.Devices))}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	b := &Backend{decoder: decoder, slots: make(chan *slot, c.Slots*len(c.Devices)), losses: newLosses(len(c.Devices), c.Log)}
 	for _, ordinal := range c.Devices {
 		if err := b.open(ordinal, plan, library, c); err != nil {
 			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())
@@ -167,32 +173,90 @@ func (b *Backend) Device() string {
 	return "cuda:" + strings.Join(numbers, ",")
 }
 
-// Candidates implements backend.Backend.
-func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) ([]backend.Found, backend.Timing, error) {
-	if len(pictures) > b.batch {
-		return nil, backend.Timing{}, fmt.Errorf("a batch of %d pictures, but the engine takes %d", len(pictures), b.batch)
+// Candidates implements backend.Backend. A batch that a GPU was lost under runs
+// on another; where there is none left the error wraps ErrLost.
+func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) (found []backend.Found, t backend.Timing, err error) {
+	if err := b.checkBatch(len(pictures)); err != nil {
+		return nil, backend.Timing{}, err
 	}
-	var s *slot
-	select {
-	case s = <-b.slots:
-	case <-ctx.Done():
-		return nil, backend.Timing{}, ctx.Err()
-	}
-	defer func() { b.slots <- s }()
-	start := time.Now()
-	found, err := s.run(pictures, conf)
-	if err != nil {
-		return nil, backend.Timing{}, fmt.Errorf("%s: %w", s.device, err)
-	}
-	return found, backend.Timing{Network: time.Since(start)}, nil
+	err = b.onSlot(ctx, func(s *slot, queue time.Duration) (err error) {
+		found, t, err = s.run(pictures, conf)
+		t.Queue = queue
+		return err
+	})
+	return found, t, err
 }
 
-// Close frees all that was made. It is safe to call twice, not during
-// Candidates.
+// Maps implements backend.Backend.
+func (b *Backend) Maps(ctx context.Context, pictures []*imaging.Picture) (maps []decode.Tensor, err error) {
+	if err := b.checkBatch(len(pictures)); err != nil {
+		return nil, err
+	}
+	err = b.onSlot(ctx, func(s *slot, _ time.Duration) (err error) {
+		maps, err = s.maps(pictures)
+		return err
+	})
+	return maps, err
+}
+
+// NetworkRate implements backend.Backend: enqueueV3 over and over.
+func (b *Backend) NetworkRate(ctx context.Context, pictures int, d time.Duration) (float64, error) {
+	if err := b.checkBatch(pictures); err != nil {
+		return 0, err
+	}
+	return backend.Rate(ctx, b.Slots(), pictures, d, func(ctx context.Context, stop func() bool) (runs int, err error) {
+		err = b.onSlot(ctx, func(s *slot, _ time.Duration) (err error) {
+			runs, err = s.rate(pictures, stop)
+			return err
+		})
+		return runs, err
+	})
+}
+
+func (b *Backend) checkBatch(pictures int) error {
+	if pictures > b.batch {
+		return fmt.Errorf("a batch of %d pictures, but the engine takes %d", pictures, b.batch)
+	}
+	return nil
+}
+
+// onSlot calls use with a slot of its own, and again with another where the GPU
+// was lost under it. queue is how long it waited for one.
+func (b *Backend) onSlot(ctx context.Context, use func(s *slot, queue time.Duration) error) error {
+	start := time.Now()
+	for {
+		var s *slot
+		select {
+		case s = <-b.slots:
+		case <-b.losses.all:
+			return b.losses.err()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if b.losses.of(s.device) != nil {
+			continue
+		}
+		err := use(s, time.Since(start))
+		if isLost(err) {
+			b.losses.add(s.device, err)
+			continue
+		}
+		b.slots <- s
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.device, err)
+		}
+		return nil
+	}
+}
+
+// Close frees all that was made; what lay on a lost GPU is gone already. It is
+// safe to call twice, not during Candidates.
 func (b *Backend) Close() error {
 	var errs []error
 	for _, c := range slices.Backward(b.closers) {
-		errs = append(errs, c.Close())
+		if err := c.Close(); !isLost(err) {
+			errs = append(errs, err)
+		}
 	}
 	b.closers = nil
 	return errors.Join(errs...)

@@ -21,7 +21,9 @@ func (s *Stream) Capture(add func() error) (*Graph, error) {
 	if err := failed("cuStreamBeginCapture", C.cuStreamBeginCapture(stream, C.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)); err != nil {
 		return nil, err
 	}
+	s.capturing = true
 	added := add()
+	s.capturing = false
 	var graph C.CUgraph
 	if err := errors.Join(added, failed("cuStreamEndCapture", C.cuStreamEndCapture(stream, &graph))); err != nil {
 		if graph != nil {

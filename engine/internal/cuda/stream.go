@@ -15,6 +15,8 @@ type Stream struct {
 	done     cu.Event
 	argument *uint64 // what a launch passes: the address of a block
 	launch   [1]unsafe.Pointer
+	// capturing is set while work that is added is recorded instead.
+	capturing bool
 }
 
 // NewStream makes a stream that does not wait for the device's default one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
@@ -160,29 +161,96 @@ func (b *Backend) Close() error {
 
 // Candidates implements backend.Backend.
 func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) ([]backend.Found, backend.Timing, error) {
-	var timing backend.Timing
-	rows := len(pictures)
-	if b.batch > 0 {
-		if rows > b.batch {
-			return nil, timing, fmt.Errorf("a batch of %d pictures, but the network takes %d", rows, b.batch)
+	found := make([]backend.Found, len(pictures))
+	var took time.Duration
+	timing, err := b.forward(ctx, pictures, found, func(outputs []decode.Tensor) (err error) {
+		start := time.Now()
+		for i := range found {
+			found[i].Candidates, found[i].NonFinite, err = b.decoder.Decode(nil, outputs, i, b.width, b.height, conf)
+			if err != nil {
+				return err
+			}
 		}
-		rows = b.batch // what lies in the rest is not looked at
+		took = time.Since(start)
+		return nil
+	})
+	timing.Decode = took
+	if err != nil {
+		return nil, timing, err
 	}
+	return found, timing, nil
+}
+
+// Maps implements backend.Backend.
+func (b *Backend) Maps(ctx context.Context, pictures []*imaging.Picture) ([]decode.Tensor, error) {
+	maps := make([]decode.Tensor, len(b.outputs))
+	_, err := b.forward(ctx, pictures, make([]backend.Found, len(pictures)), func(outputs []decode.Tensor) error {
+		for i, o := range outputs {
+			row := len(o.Data) / o.Shape[0]
+			maps[i] = decode.Tensor{
+				Name: o.Name, Shape: append([]int{len(pictures)}, o.Shape[1:]...), Data: slices.Clone(o.Data[:row*len(pictures)]),
+			}
+		}
+		return nil
+	})
+	return maps, err
+}
+
+// NetworkRate implements backend.Backend.
+func (b *Backend) NetworkRate(ctx context.Context, pictures int, d time.Duration) (float64, error) {
+	rows, err := b.rows(pictures)
+	if err != nil {
+		return 0, err
+	}
+	return backend.Rate(ctx, b.Slots(), pictures, d, func(ctx context.Context, stop func() bool) (runs int, err error) {
+		input := make([]float32, rows*3*b.height*b.width)
+		for ; !stop(); runs++ {
+			var timing backend.Timing
+			_, free, err := b.run(ctx, input, rows, &timing)
+			if err != nil {
+				return runs, err
+			}
+			free()
+		}
+		return runs, nil
+	})
+}
+
+// rows is the batch that the network is run with for a number of pictures.
+func (b *Backend) rows(pictures int) (int, error) {
+	if b.batch == 0 {
+		return pictures, nil
+	}
+	if pictures > b.batch {
+		return 0, fmt.Errorf("a batch of %d pictures, but the network takes %d", pictures, b.batch)
+	}
+	return b.batch, nil // what lies in the rest is not looked at
+}
+
+// forward takes the pictures through the network, says in found where each lay
+// in the input, and hands the outputs to use, whose memory is ONNX Runtime's.
+func (b *Backend) forward(ctx context.Context, pictures []*imaging.Picture, found []backend.Found, use func([]decode.Tensor) error) (backend.Timing, error) {
+	var timing backend.Timing
+	rows, err := b.rows(len(pictures))
+	if err != nil {
+		return timing, err
+	}
+	start := time.Now()
 	var input []float32
 	select {
 	case input = <-b.inputs:
 	case <-ctx.Done():
-		return nil, timing, ctx.Err()
+		return timing, ctx.Err()
 	}
 	defer func() { b.inputs <- input }()
+	timing.Queue = time.Since(start)
 
-	start := time.Now()
+	start = time.Now()
 	size := 3 * b.height * b.width
 	if cap(input) < rows*size {
 		input = make([]float32, rows*size)
 	}
 	input = input[:rows*size]
-	found := make([]backend.Found, len(pictures))
 	for i, p := range pictures {
 		found[i].Fit = decode.NewFit(p.Width, p.Height, b.width, b.height, b.preprocess.Letterbox)
 		imaging.Letterbox(input[i*size:(i+1)*size], p, found[i].Fit, b.preprocess)
@@ -192,20 +260,10 @@ func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, c
 	}
 	timing.Letterbox = time.Since(start)
 
-	outputs, free, took, err := b.run(ctx, input, rows)
-	timing.Network = took
+	outputs, free, err := b.run(ctx, input, rows, &timing)
 	if err != nil {
-		return nil, timing, err
+		return timing, err
 	}
 	defer free()
-
-	start = time.Now()
-	for i := range found {
-		found[i].Candidates, found[i].NonFinite, err = b.decoder.Decode(nil, outputs, i, b.width, b.height, conf)
-		if err != nil {
-			return nil, timing, err
-		}
-	}
-	timing.Decode = time.Since(start)
-	return found, timing, nil
+	return timing, use(outputs)
 }

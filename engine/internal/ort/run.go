@@ -9,37 +9,40 @@ import (
 	onnxruntime "github.com/yalue/onnxruntime_go"
 
 	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/engine/internal/backend"
 )
 
 // run puts input (rows, 3, height, width) through the network. The outputs are
-// ONNX Runtime's own memory until free is called; took leaves out the wait for
-// other batches.
-func (b *Backend) run(ctx context.Context, input []float32, rows int) (outputs []decode.Tensor, free func(), took time.Duration, err error) {
+// ONNX Runtime's own memory until free is called. It adds what it took to
+// timing: the wait for other batches to Queue, the rest to Network.
+func (b *Backend) run(ctx context.Context, input []float32, rows int, timing *backend.Timing) (outputs []decode.Tensor, free func(), err error) {
 	tensor, err := onnxruntime.NewTensor(onnxruntime.NewShape(int64(rows), 3, int64(b.height), int64(b.width)), input)
 	if err != nil {
-		return nil, nil, 0, fmt.Errorf("ONNX Runtime: %w", err)
+		return nil, nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
 	defer tensor.Destroy()
 	options, err := onnxruntime.NewRunOptions()
 	if err != nil {
-		return nil, nil, 0, fmt.Errorf("ONNX Runtime: %w", err)
+		return nil, nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
 	defer options.Destroy()
 
+	start := time.Now()
 	select {
 	case b.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil, 0, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
+	timing.Queue += time.Since(start)
 	terminated := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(terminated)
 		options.Terminate() //nolint:errcheck // a run that cannot be stopped ends by itself
 	})
-	start := time.Now()
+	start = time.Now()
 	values := make([]onnxruntime.Value, len(b.outputs))
 	err = b.session.RunWithOptions([]onnxruntime.Value{tensor}, values, options)
-	took = time.Since(start)
+	timing.Network += time.Since(start)
 	<-b.slots
 	if !stop() {
 		<-terminated // the options must outlive the call that is using them
@@ -48,7 +51,7 @@ func (b *Backend) run(ctx context.Context, input []float32, rows int) (outputs [
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, nil, took, fmt.Errorf("ONNX Runtime: %w", err)
+		return nil, nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
 	free = func() {
 		for _, v := range values {
@@ -57,9 +60,9 @@ func (b *Backend) run(ctx context.Context, input []float32, rows int) (outputs [
 	}
 	if outputs, err = b.tensors(values); err != nil {
 		free()
-		return nil, nil, took, fmt.Errorf("ONNX Runtime: %w", err)
+		return nil, nil, fmt.Errorf("ONNX Runtime: %w", err)
 	}
-	return outputs, free, took, nil
+	return outputs, free, nil
 }
 
 // tensors views the network's outputs.

@@ -43,6 +43,7 @@ const Settings& Settings::Get() {
     Settings s;
     s.devices = static_cast<int>(Number("SIMGPU_DEVICES", 1));
     s.inline_ = Number("SIMGPU_INLINE", 0) != 0;
+    s.instant = Number("SIMGPU_INSTANT", 0) != 0;
     s.seed = Number("SIMGPU_SEED", 1);
     s.memory = Number("SIMGPU_MEMORY", 4ULL << 30);
     return s;
@@ -89,6 +90,8 @@ EXPORT void simgpu_fail(const char* call, int64_t nth, int status) {
 }
 
 EXPORT int simgpu_enter(const char* entry) { return simgpu::Enter(entry); }
+
+EXPORT void simgpu_violation(const char* what) { simgpu::Violation(what); }
 
 EXPORT int64_t simgpu_calls(const char* call) {
   const std::lock_guard<std::mutex> lock(simgpu::CallLock());

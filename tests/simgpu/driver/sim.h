@@ -17,6 +17,7 @@ struct Settings {
   int devices = 1;       // SIMGPU_DEVICES
   bool inline_ = false;  // SIMGPU_INLINE: work is done when it is asked for, by the thread that asks
   uint64_t seed = 1;     // SIMGPU_SEED: of how late work starts
+  bool instant = false;  // SIMGPU_INSTANT: nothing is copied or computed, to measure what a program costs by itself
   uint64_t memory = 0;   // SIMGPU_MEMORY: bytes of each device (default 4 GiB)
   static const Settings& Get();
 };

@@ -10,7 +10,13 @@ namespace simgpu {
 void Event::Mark::Reach() {
   const std::lock_guard<std::mutex> lock(mutex);
   reached = true;
+  when = std::chrono::steady_clock::now();
   changed.notify_all();
+}
+
+bool Event::Mark::Reached() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  return reached;
 }
 
 void Event::Mark::Wait() {
@@ -58,6 +64,7 @@ void Stream::Put(Work work) {
     capture_->work.push_back(std::move(work));
     return;
   }
+  if (Settings::Get().instant && !work.marks) return;
   if (work.start) work.start();
   if (Settings::Get().inline_) return work.run();
   const std::lock_guard<std::mutex> lock(mutex_);

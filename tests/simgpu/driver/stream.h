@@ -3,6 +3,9 @@
 #ifndef TRTDET_TESTS_SIMGPU_DRIVER_STREAM_H_
 #define TRTDET_TESTS_SIMGPU_DRIVER_STREAM_H_
 
+#include <cuda.h>
+
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -22,6 +25,7 @@ namespace simgpu {
 struct Work {
   std::function<void()> start;  // when it is put in, by the thread that does; may be empty
   std::function<void()> run;    // when its turn comes
+  bool marks = false;          // an event, and nothing else
   // Device memory that it uses, as far as the call says: addresses and sizes.
   std::vector<std::pair<uint64_t, uint64_t>> uses;
 };
@@ -31,14 +35,22 @@ class Stream;
 // What a stream has to reach; waited for by threads.
 class Event {
  public:
+  // flags are cuEventCreate's.
+  Event(int of_device, unsigned int flags) : device(of_device), timed((flags & CU_EVENT_DISABLE_TIMING) == 0) {}
+
+  const int device;
+  const bool timed;
+
   // The mark that was put into a stream last; an event that never was is
   // reached.
   struct Mark {
     std::mutex mutex;
     std::condition_variable changed;
     bool reached = false;
+    std::chrono::steady_clock::time_point when;
     void Reach();
     void Wait();
+    bool Reached();
   };
 
   std::shared_ptr<Mark> Last();

@@ -68,9 +68,9 @@ EXPORT CUresult cuStreamSynchronize(CUstream handle) {
   return static_cast<CUresult>(DeviceAt(stream->device)->lost);
 }
 
-EXPORT CUresult cuEventCreate(CUevent* handle, unsigned int) {
+EXPORT CUresult cuEventCreate(CUevent* handle, unsigned int flags) {
   NEED_CONTEXT("cuEventCreate");
-  auto* const event = new Event();
+  auto* const event = new Event(current->ordinal, flags);
   Register(event, &Counts::events);
   *handle = reinterpret_cast<CUevent>(event);
   return CUDA_SUCCESS;
@@ -90,9 +90,49 @@ EXPORT CUresult cuEventRecord(CUevent handle, CUstream on) {
     Violation("cuEventRecord of an event that is not there");
     return CUDA_ERROR_INVALID_HANDLE;
   }
+  if (const CUresult status = NotWhileCapturing("cuEventRecord", stream)) return status;
   Work work;
+  work.marks = true;
   work.run = [mark = reinterpret_cast<Event*>(handle)->Next()] { mark->Reach(); };
   stream->Put(std::move(work));
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuEventRecordWithFlags(CUevent handle, CUstream on, unsigned int flags) {
+  NEED_CONTEXT("cuEventRecordWithFlags");
+  NEED_STREAM(stream, on, "cuEventRecordWithFlags");
+  if (!IsMade(handle)) {
+    Violation("cuEventRecordWithFlags of an event that is not there");
+    return CUDA_ERROR_INVALID_HANDLE;
+  }
+  if (((flags & CU_EVENT_RECORD_EXTERNAL) != 0) != stream->Capturing()) {
+    Violation("cuEventRecordWithFlags: external in a capture, and only there");
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  Work work;
+  work.marks = true;
+  // of a graph, each launch reaches a mark of its own
+  work.run = [event = reinterpret_cast<Event*>(handle)] { event->Next()->Reach(); };
+  stream->Put(std::move(work));
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent from, CUevent to) {
+  ENTER("cuEventElapsedTime");
+  std::shared_ptr<Event::Mark> marks[2];
+  for (int i = 0; i < 2; ++i) {
+    CUevent const handle = i == 0 ? from : to;
+    if (!IsMade(handle) || !reinterpret_cast<const Event*>(handle)->timed) {
+      Violation("cuEventElapsedTime of an event that is not there or has no time");
+      return CUDA_ERROR_INVALID_HANDLE;
+    }
+    marks[i] = reinterpret_cast<Event*>(handle)->Last();
+    if (marks[i] == nullptr || !marks[i]->Reached()) {
+      Violation("cuEventElapsedTime of an event that has not been reached");
+      return CUDA_ERROR_NOT_READY;
+    }
+  }
+  *milliseconds = std::chrono::duration<float, std::milli>(marks[1]->when - marks[0]->when).count();
   return CUDA_SUCCESS;
 }
 
@@ -102,9 +142,10 @@ EXPORT CUresult cuEventSynchronize(CUevent handle) {
     Violation("cuEventSynchronize of an event that is not there");
     return CUDA_ERROR_INVALID_HANDLE;
   }
-  if (const auto mark = reinterpret_cast<Event*>(handle)->Last()) mark->Wait();
+  auto* const event = reinterpret_cast<Event*>(handle);
+  if (const auto mark = event->Last()) mark->Wait();
   const Guard guard(Lock());
-  return current == nullptr ? CUDA_SUCCESS : static_cast<CUresult>(current->lost);
+  return static_cast<CUresult>(DeviceAt(event->device)->lost);
 }
 
 // --- kernels ---
@@ -182,6 +223,10 @@ EXPORT CUresult cuLaunchHostFunc(CUstream on, CUhostFn function, void* data) {
 }
 
 // --- graphs ---
+
+EXPORT int simgpu_capturing(void* stream) {
+  return IsMade(stream) && reinterpret_cast<const Stream*>(stream)->Capturing() ? 1 : 0;
+}
 
 EXPORT CUresult cuStreamBeginCapture(CUstream on, CUstreamCaptureMode mode) {
   NEED_CONTEXT("cuStreamBeginCapture");

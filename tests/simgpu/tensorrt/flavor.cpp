@@ -5,6 +5,7 @@
 #include <cuda.h>
 #include <dlfcn.h>
 
+#include <atomic>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -158,10 +159,14 @@ class SimBuilder final : public trtdet::Builder {
   }
 };
 
+// Activations as the simulated TensorRT has them: one number, which tells runs
+// apart that use the same memory at the same time.
+constexpr int64_t kMemorySize = sizeof(uint64_t);
+
 class SimContext final : public trtdet::Context {
  public:
-  SimContext(std::shared_ptr<const Session> session, std::map<std::string, ShapeRange> profile)
-      : session_(std::move(session)), profile_(std::move(profile)) {
+  SimContext(std::shared_ptr<const Session> session, std::map<std::string, ShapeRange> profile, uint64_t memory)
+      : session_(std::move(session)), profile_(std::move(profile)), memory_(memory) {
     for (const auto& [input, range] : profile_) {
       if (range.min == range.max) shapes_[input] = range.opt;
     }
@@ -175,6 +180,7 @@ class SimContext final : public trtdet::Context {
       fits = shape[i] >= it->second.min[i] && shape[i] <= it->second.max[i];
     }
     if (!fits) throw Error(TRTDET_INVALID, "input " + input + " cannot be " + trtdet::ToString(shape));
+    Change();
     shapes_[input] = shape;
     outputs_.clear();
   }
@@ -189,27 +195,21 @@ class SimContext final : public trtdet::Context {
   void SetAddress(const char* tensor, uint64_t address) override {
     Enter("trtdet_context_set_address");
     if (address % 256 != 0) throw Error(TRTDET_INVALID, std::string("the address of ") + tensor + " is not aligned");
+    Change();
     addresses_[tensor] = address;
   }
 
+  bool Capturable(uint64_t) const override { return true; }
+
   void Enqueue(uint64_t stream) override {
     Enter("trtdet_context_enqueue");
-    // A graph keeps its run for as long as it lives, so runs live as long as their context.
-    auto run = std::make_unique<Run>();
-    run->session = session_;
-    const auto place = [&](const simgpu::Tensor& tensor, const Shape& dims) {
-      const auto it = addresses_.find(tensor.name);
-      if (it == addresses_.end()) throw Error(TRTDET_RUN, "tensor " + tensor.name + " has no address");
-      run->tensors.push_back({tensor.name, it->second, CountOf(dims) * SizeOf(tensor.type), dims});
-    };
-    for (const auto& input : session_->inputs()) place(input, ShapeOf(input.name));
-    const auto& outputs = Outputs();
-    for (std::size_t i = 0; i < outputs.size(); ++i) place(session_->outputs()[i], outputs[i]);
-    const auto launch = Driver<CUresult (*)(CUstream, CUhostFn, void*)>("cuLaunchHostFunc");
-    if (launch(reinterpret_cast<CUstream>(stream), Run::Do, run.get()) != CUDA_SUCCESS) {
+    static const auto capturing = Driver<int (*)(void*)>("simgpu_capturing");
+    captured_ |= capturing(reinterpret_cast<void*>(stream)) != 0;
+    if (changed_) Prepare();
+    static const auto launch = Driver<CUresult (*)(CUstream, CUhostFn, void*)>("cuLaunchHostFunc");
+    if (launch(reinterpret_cast<CUstream>(stream), Run::Do, runs_.back().get()) != CUDA_SUCCESS) {
       throw Error(TRTDET_RUN, "the simulated driver refuses cuLaunchHostFunc");
     }
-    runs_.push_back(std::move(run));
   }
 
  private:
@@ -220,6 +220,7 @@ class SimContext final : public trtdet::Context {
       Shape dims;
     };
     std::shared_ptr<const Session> session;
+    uint64_t memory;
     std::vector<Part> tensors;
 
     static void Do(void* data) {
@@ -231,13 +232,47 @@ class SimContext final : public trtdet::Context {
         if (host == nullptr) return;  // the driver has written it down
         places[part.name] = {host, part.dims};
       }
+      auto* const activations = static_cast<std::atomic<uint64_t>*>(host_pointer(run.memory, kMemorySize));
+      if (activations == nullptr) return;
+      static std::atomic<uint64_t> number{0};
+      const uint64_t mine = ++number;
+      *activations = mine;
       try {
         run.session->Run(places);
       } catch (const std::exception& error) {
         fprintf(stderr, "simgpu: %s\n", error.what());
       }
+      if (*activations != mine) Violation("two contexts that share their memory ran at once");
     }
   };
+
+  static void Violation(const char* what) {
+    static const auto violation = Driver<void (*)(const char*)>("simgpu_violation");
+    violation(what);
+  }
+
+  void Change() {
+    if (captured_) Violation("a context is changed from which a graph was captured");
+    changed_ = true;
+  }
+
+  // Makes what is run from now on. A graph keeps its run for as long as it lives, so runs live as long as their
+  // context.
+  void Prepare() {
+    auto run = std::make_unique<Run>();
+    run->session = session_;
+    run->memory = memory_;
+    const auto place = [&](const simgpu::Tensor& tensor, const Shape& dims) {
+      const auto it = addresses_.find(tensor.name);
+      if (it == addresses_.end()) throw Error(TRTDET_RUN, "tensor " + tensor.name + " has no address");
+      run->tensors.push_back({tensor.name, it->second, CountOf(dims) * SizeOf(tensor.type), dims});
+    };
+    for (const auto& input : session_->inputs()) place(input, ShapeOf(input.name));
+    const auto& outputs = Outputs();
+    for (std::size_t i = 0; i < outputs.size(); ++i) place(session_->outputs()[i], outputs[i]);
+    runs_.push_back(std::move(run));
+    changed_ = false;
+  }
 
   const Shape& ShapeOf(const std::string& input) const {
     const auto it = shapes_.find(input);
@@ -258,7 +293,10 @@ class SimContext final : public trtdet::Context {
   std::map<std::string, Shape> shapes_;
   mutable std::vector<Shape> outputs_;  // of the shapes now
   std::map<std::string, uint64_t> addresses_;
-  std::vector<std::unique_ptr<Run>> runs_;
+  uint64_t memory_;
+  bool changed_ = true;
+  bool captured_ = false;
+  std::vector<std::unique_ptr<Run>> runs_;  // the last is what is run now
 };
 
 class SimEngine final : public trtdet::Engine {
@@ -280,9 +318,10 @@ class SimEngine final : public trtdet::Engine {
     return profiles_[static_cast<std::size_t>(profile)].at(input);
   }
   std::unique_ptr<trtdet::Plan> Cache() const override { return std::make_unique<SimPlan>(""); }
-  std::unique_ptr<trtdet::Context> CreateContext(int32_t profile, uint64_t) override {
+  int64_t MemorySize(int32_t) const override { return kMemorySize; }
+  std::unique_ptr<trtdet::Context> CreateContext(int32_t profile, uint64_t, trtdet::Memory memory) override {
     Enter("trtdet_context_create");
-    return std::make_unique<SimContext>(session_, profiles_[static_cast<std::size_t>(profile)]);
+    return std::make_unique<SimContext>(session_, profiles_[static_cast<std::size_t>(profile)], memory.address);
   }
 
  private:

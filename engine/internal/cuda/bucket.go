@@ -1,0 +1,112 @@
+package cuda
+
+import (
+	"errors"
+
+	"github.com/trtdet/trtdet/trt"
+)
+
+// bucket is what runs batches of one size: a context of its own, because
+// TensorRT wants that none is changed from which a graph was captured, and the
+// graph.
+type bucket struct {
+	size    int
+	context *trt.Context
+	graph   *Graph // nil until a batch of this size has run
+	plain   bool   // it cannot be captured
+}
+
+// newBucket makes the context and sets its shape.
+func (s *slot) newBucket(size int) (*bucket, error) {
+	var memory uint64
+	bytes := 0
+	if s.activations != nil {
+		memory, bytes = s.activations.Address(), s.activations.Size()
+	}
+	b := &bucket{size: size}
+	err := s.device.Do(func() (err error) {
+		if b.context, err = s.engine.NewContext(s.shape.profile, s.stream.Handle(), memory, bytes); err != nil {
+			return err
+		}
+		return b.context.SetShape(s.shape.input.Name, s.inputDims(size))
+	})
+	if err != nil {
+		return nil, errors.Join(err, b.close(s.device))
+	}
+	s.buckets[size] = b
+	return b, nil
+}
+
+// bind tells the bucket's context where the tensors lie.
+func (s *slot) bind(b *bucket) error {
+	return s.device.Do(func() error {
+		err := b.context.SetAddress(s.input.name, s.input.memory.Address())
+		for _, o := range s.outputs {
+			err = errors.Join(err, b.context.SetAddress(o.name, o.memory.Address()))
+		}
+		return err
+	})
+}
+
+// bucketFor returns what runs a number of pictures.
+func (s *slot) bucketFor(pictures int) (*bucket, error) {
+	size := s.shape.bucket(pictures)
+	if b := s.buckets[size]; b != nil {
+		return b, nil
+	}
+	b, err := s.newBucket(size)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.bind(b); err != nil {
+		delete(s.buckets, size)
+		return nil, errors.Join(err, b.close(s.device))
+	}
+	return b, nil
+}
+
+// capture records a bucket that has just run, as TensorRT wants before a
+// capture. One that cannot be recorded runs call by call, with a warning.
+func (s *slot) capture(b *bucket) error {
+	if !s.graphs || b.graph != nil || b.plain {
+		return nil
+	}
+	reason := "TensorRT says that it cannot be captured"
+	err := s.device.Do(func() (err error) {
+		if !b.context.Capturable(s.stream.Handle()) {
+			return nil
+		}
+		b.graph, err = s.stream.Capture(func() error { return s.compute(b) })
+		return err
+	})
+	if isLost(err) {
+		return err
+	}
+	if err != nil {
+		reason = err.Error()
+	}
+	if b.graph == nil {
+		b.plain = true
+		s.log.Warn("batches run without a CUDA graph", "device", s.device, "batch", b.size, "reason", reason)
+	}
+	return nil
+}
+
+// dropGraph frees the graph.
+func (b *bucket) dropGraph() error {
+	if b.graph == nil {
+		return nil
+	}
+	graph := b.graph
+	b.graph = nil
+	return graph.Close()
+}
+
+// close frees all of it.
+func (b *bucket) close(d *Device) error {
+	err := b.dropGraph()
+	if b.context != nil {
+		err = errors.Join(err, d.Do(b.context.Close))
+	}
+	return err
+}
