@@ -15,7 +15,6 @@ import (
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
-	"github.com/trtdet/trtdet/pipeline"
 	"github.com/trtdet/trtdet/trt"
 )
 
@@ -132,23 +131,9 @@ func verifyPictures(c *cli.Context) ([]*imaging.Picture, error) {
 	if err := trt.DriverError(); err != nil {
 		return nil, fmt.Errorf("--verify runs the engine: %w; leave it out here, and say it where there is a GPU", err)
 	}
-	var pictures []*imaging.Picture
-	for path, err := range pipeline.Sources([]string{source}, nil) {
-		if err == nil {
-			var p *imaging.Picture
-			if p, err = imaging.Open(path, imaging.Limits{}); err == nil {
-				pictures = append(pictures, p)
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("--verify: %w", err)
-		}
-		if len(pictures) == mostVerified {
-			break
-		}
-	}
-	if len(pictures) == 0 {
-		return nil, fmt.Errorf("--verify: there are no pictures in %s", source)
+	pictures, err := readPictures(source, mostVerified)
+	if err != nil {
+		return nil, fmt.Errorf("--verify: %w", err)
 	}
 	return pictures, nil
 }

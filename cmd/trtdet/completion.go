@@ -47,6 +47,8 @@ func completionCommand() *cli.Command {
 var flagValues = map[string][]string{
 	"run --format":    report.Formats,
 	"eval --format":   report.EvaluationFormats,
+	"bench --format":  report.BenchmarkFormats,
+	"bench --graphs":  {"on", "off", "on,off"},
 	"eval --split":    {"val", "test", "train"},
 	"info --format":   {"table", "json"},
 	"--device":        {"auto", "cpu", "cuda:0"},

@@ -128,6 +128,7 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *console) *cli.App {
 			"  trtdet build model.onnx                  write model.engine and its manifest\n" +
 			"  trtdet run model.onnx pictures/          find objects, save annotated pictures\n" +
 			"  trtdet eval model.onnx --data data.yaml  measure a model on labelled pictures\n" +
+			"  trtdet bench model.engine                measure how many pictures a second it takes\n" +
 			"  trtdet info                              what this machine has to work with\n" +
 			"  trtdet info model.onnx                   what trtdet knows of a model",
 		Version:                version,
@@ -135,7 +136,7 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *console) *cli.App {
 		Writer:                 stdout,
 		ErrWriter:              stderr,
 		UseShortOptionHandling: false,
-		Commands:               []*cli.Command{buildCommand(), runCommand(), evalCommand(), infoCommand(), completionCommand(), buildChildCommand()},
+		Commands:               []*cli.Command{buildCommand(), runCommand(), evalCommand(), benchCommand(), infoCommand(), completionCommand(), buildChildCommand()},
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Usage: "print TensorRT's own log too"},
 		},

@@ -19,32 +19,51 @@ const (
 	manySlots = 4
 )
 
-// networkFlags say how a network is run; run and eval share them.
-func networkFlags() []cli.Flag {
+// deviceFlags say what a network runs on; run, eval and bench share them.
+func deviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Category: categoryRun, Name: "device", Usage: "`DEVICE`: auto, cpu, cuda:0, cuda:0,1, or 0,1", Value: "auto"},
 		&cli.StringFlag{Category: categoryRun, Name: "imgsz", Aliases: []string{"img", "img-size"}, Usage: "input `SIZE` in pixels, or HEIGHT,WIDTH",
 			DefaultText: "the model's, 640 where it is dynamic"},
-		&cli.IntFlag{Category: categoryRun, Name: "batch", Usage: "`N` pictures at once", Value: 1},
 		&cli.IntFlag{Category: categoryRun, Name: "threads", Usage: "`N` threads on the CPU", DefaultText: "one per core"},
-		&cli.IntFlag{Category: categoryRun, Name: "slots", Usage: "`N` batches in the network at once, each with its share of the threads: more pictures a second, each later",
-			DefaultText: "1 for one picture, up to 4 for more"},
 	}
+}
+
+// networkFlags say how a network is run; run and eval share them.
+func networkFlags() []cli.Flag {
+	return append(deviceFlags(),
+		&cli.IntFlag{Category: categoryRun, Name: "batch", Usage: "`N` pictures at once", Value: 1},
+		&cli.IntFlag{Category: categoryRun, Name: "slots", Usage: "`N` batches in the network at once, each with its share of the threads: more pictures a second, each later",
+			DefaultText: "1 for one picture, up to 4 for more"})
 }
 
 // networkOptions reads networkFlags, --max-det and hints.
 func networkOptions(c *cli.Context) (*engine.Options, error) {
-	o := &engine.Options{Batch: c.Int("batch"), MaxDet: c.Int("max-det"), Threads: c.Int("threads"), Slots: c.Int("slots")}
 	for flag, most := range map[string]int{"batch": maxBatch, "max-det": math.MaxInt32} {
 		if n := c.Int(flag); n < 1 || n > most {
 			return nil, usagef("--%s %d: want 1 to %d", flag, n, most)
 		}
 	}
-	// ONNX Runtime's threads spin: many more than cores stand in each other's way for minutes
-	for _, flag := range []string{"threads", "slots"} {
-		if n, most := c.Int(flag), max(64, runtime.NumCPU()); c.IsSet(flag) && (n < 1 || n > most) {
-			return nil, usagef("--%s %d: want 1 to %d", flag, n, most)
-		}
+	if n := c.Int("slots"); c.IsSet("slots") && (n < 1 || n > mostThreads()) {
+		return nil, usagef("--slots %d: want 1 to %d", n, mostThreads())
+	}
+	o, err := deviceOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	o.Batch, o.MaxDet, o.Slots = c.Int("batch"), c.Int("max-det"), c.Int("slots")
+	return o, nil
+}
+
+// mostThreads bounds threads and slots. ONNX Runtime's threads spin: many more
+// than cores stand in each other's way for minutes.
+func mostThreads() int { return max(64, runtime.NumCPU()) }
+
+// deviceOptions reads deviceFlags and hints.
+func deviceOptions(c *cli.Context) (*engine.Options, error) {
+	o := &engine.Options{Threads: c.Int("threads")}
+	if n := o.Threads; c.IsSet("threads") && (n < 1 || n > mostThreads()) {
+		return nil, usagef("--threads %d: want 1 to %d", n, mostThreads())
 	}
 	var err error
 	if o.Device, err = engine.ParseDevice(c.String("device")); err != nil {

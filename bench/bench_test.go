@@ -1,0 +1,145 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
+)
+
+// slow answers each batch after a time, a few at once.
+type slow struct {
+	slots   chan struct{}
+	takes   time.Duration
+	batches atomic.Int64
+	err     error
+}
+
+func (s *slow) DetectBatch(ctx context.Context, pictures []*imaging.Picture) ([]engine.Result, error) {
+	start := time.Now()
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	queue := time.Since(start)
+	time.Sleep(s.takes)
+	if s.batches.Add(1) > 20 && s.err != nil {
+		return nil, s.err
+	}
+	results := make([]engine.Result, len(pictures))
+	for i := range results {
+		results[i].Timing = engine.Timing{Pictures: len(pictures), Queue: queue, Network: s.takes}
+	}
+	return results, nil
+}
+
+func newSlow(slots int, takes time.Duration) *slow {
+	return &slow{slots: make(chan struct{}, slots), takes: takes}
+}
+
+var pictures = []*imaging.Picture{{Width: 1, Height: 1}, {Width: 2, Height: 2}, {Width: 3, Height: 3}}
+
+// In a closed loop each of two slots answers a batch of 4 in 10 ms: 800 pictures
+// a second; of four callers two wait.
+func TestClosedLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, err := Run(t.Context(), newSlow(2, 10*time.Millisecond), Load{
+			Pictures: pictures, Batch: 4, Concurrency: 4, Warmup: 100 * time.Millisecond, Duration: time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(r.PicturesPerSecond-800) > 8 || r.Refused != 0 || r.Batches < 198 || r.Batches > 204 {
+			t.Errorf("%g pictures a second, %d batches, %d refused", r.PicturesPerSecond, r.Batches, r.Refused)
+		}
+		if p50, p99 := r.Latency.At(0.5), r.Latency.At(0.99); p50 != 20*time.Millisecond || p99 != 20*time.Millisecond {
+			t.Errorf("p50 %s, p99 %s, want 20 ms", p50, p99)
+		}
+		if s := r.Stages; s.Pictures != 4 || s.Network != 10*time.Millisecond || s.Queue.Round(time.Millisecond) != 10*time.Millisecond {
+			t.Errorf("stages %+v", s)
+		}
+	})
+}
+
+// In an open loop that the detector keeps up with, as many leave as arrive, and
+// some wait for others; in one that it does not, latency grows with the queue
+// and does not hide it.
+func TestOpenLoop(t *testing.T) {
+	load := Load{Pictures: pictures, Batch: 1, Rate: 50, Warmup: time.Second, Duration: 20 * time.Second}
+	synctest.Test(t, func(t *testing.T) {
+		r, err := Run(t.Context(), newSlow(1, 10*time.Millisecond), load)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(r.PicturesPerSecond-50) > 5 || r.Refused != 0 {
+			t.Errorf("%g pictures a second, %d refused", r.PicturesPerSecond, r.Refused)
+		}
+		if least, p99 := r.Latency.At(0), r.Latency.At(0.99); least != 10*time.Millisecond || p99 < 20*time.Millisecond || p99 > 100*time.Millisecond {
+			t.Errorf("latency from %s to %s", least, p99)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		load.Rate = 200
+		r, err := Run(t.Context(), newSlow(1, 10*time.Millisecond), load)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(r.PicturesPerSecond-100) > 2 {
+			t.Errorf("%g pictures a second, want 100", r.PicturesPerSecond)
+		}
+		if p99 := r.Latency.At(0.99); p99 < 15*time.Second {
+			t.Errorf("p99 is %s, though 4,000 arrived and 2,000 were answered in time", p99)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		load.Rate, load.Warmup = 2000, 0
+		r, err := Run(t.Context(), newSlow(1, 10*time.Millisecond), load)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := 40000 - 2000 - MaxWaiting; math.Abs(float64(r.Refused-want)) > 1000 {
+			t.Errorf("%d refused, want some %d", r.Refused, want)
+		}
+	})
+}
+
+func TestErrorsEndIt(t *testing.T) {
+	for _, rate := range []float64{0, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newSlow(2, 10*time.Millisecond)
+			d.err = errors.New("the detector broke")
+			if _, err := Run(t.Context(), d, Load{Pictures: pictures, Batch: 1, Concurrency: 2, Rate: rate, Duration: time.Hour}); !errors.Is(err, d.err) {
+				t.Errorf("rate %g: %v", rate, err)
+			}
+			if d.batches.Load() > 40 {
+				t.Errorf("rate %g: it went on for %d batches", rate, d.batches.Load())
+			}
+		})
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := Run(ctx, newSlow(2, 10*time.Millisecond), Load{Pictures: pictures, Batch: 1, Concurrency: 2, Rate: rate, Duration: time.Hour}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("rate %g: %v", rate, err)
+			}
+		})
+	}
+	if _, err := Run(t.Context(), newSlow(1, 0), Load{Pictures: pictures, Batch: 1}); err == nil {
+		t.Error("a load without callers was taken")
+	}
+}
+
+func TestLatencyAt(t *testing.T) {
+	l := Latency{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+	for q, want := range map[float64]time.Duration{0: 1, 0.5: 5, 0.9: 9, 0.99: 10, 1: 10} {
+		if got := l.At(q); got != want {
+			t.Errorf("%g: %d, want %d", q, got, want)
+		}
+	}
+	if got := (Latency{}).At(0.5); got != 0 {
+		t.Errorf("of none: %d", got)
+	}
+}

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/trtdet/trtdet/bench"
+	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/pipeline"
+	"github.com/trtdet/trtdet/report"
+)
+
+const (
+	categoryLoad = "The load: each combination is measured"
+	// mostBenched is how many pictures are held in memory.
+	mostBenched = 64
+)
+
+func benchCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "bench",
+		Usage:     "measure how many pictures a second a model takes, and how long they wait",
+		ArgsUsage: "MODEL",
+		Description: "Each combination of --batch, --slots and --graphs is measured for --duration, beside what the network alone\n" +
+			"does on the same slots. Without --rate, --concurrency callers each wait for their batch before they hand in\n" +
+			"the next; with it pictures arrive at random, that many a second, whether or not the model keeps up.\n" +
+			"Pictures are in memory already; reading files is not measured.\n\n" +
+			"Examples:\n" +
+			"  trtdet bench best.engine --batch 1,8,32 --slots 1,2 --graphs on,off\n" +
+			"  trtdet bench best.engine --batch 8 --rate 500,1000,2000 --duration 30s\n" +
+			"  trtdet bench best.onnx --pictures photographs/ --format json > bench.json",
+		Flags: slices.Concat(deviceFlags(), []cli.Flag{
+			&cli.StringFlag{Category: categoryLoad, Name: "batch", Usage: "pictures at once, as `LIST`: 1,8,32", Value: "1"},
+			&cli.StringFlag{Category: categoryLoad, Name: "slots", Usage: "batches in the network at once, as `LIST`: 1,2,4", DefaultText: "2 of each GPU, 1 on the CPU"},
+			&cli.StringFlag{Category: categoryLoad, Name: "graphs", Usage: "CUDA graphs `ON`, off, or on,off", Value: "on"},
+			&cli.IntFlag{Category: categoryLoad, Name: "concurrency", Usage: "`N` callers in a closed loop", DefaultText: "twice the slots"},
+			&cli.StringFlag{Category: categoryLoad, Name: "rate", Usage: "pictures a second that arrive in an open loop, as `LIST`", DefaultText: "a closed loop"},
+			&cli.DurationFlag{Category: categoryLoad, Name: "duration", Usage: "`TIME` of each measurement", Value: 5 * time.Second},
+			&cli.DurationFlag{Category: categoryLoad, Name: "warmup", Usage: "`TIME` before each", Value: time.Second},
+			&cli.StringFlag{Category: categoryLoad, Name: "pictures", Usage: "`PICTURES` to detect in: a file, folder or pattern; the first 64",
+				DefaultText: "8 of 1280x720, made of noise"},
+			&cli.StringFlag{Name: "format", Usage: "`FORMAT`: table, json or md", Value: "table"},
+		}, thresholdFlags(), headFlags()),
+		Action: benchmark,
+	}
+}
+
+// loads are what bench's flags ask for.
+type loads struct {
+	batches, slots   []int
+	graphs           []bool
+	rates            []float64 // empty is a closed loop
+	concurrency      int       // 0 is twice the slots
+	warmup, duration time.Duration
+	pictures         []*imaging.Picture
+	picturesInWords  string
+	console          *console
+}
+
+func benchmark(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return usagef("bench: want one MODEL, got %d arguments; see trtdet bench --help", c.NArg())
+	}
+	if !slices.Contains(report.BenchmarkFormats, c.String("format")) {
+		return usagef("--format %s: want %s", c.String("format"), strings.Join(report.BenchmarkFormats, ", "))
+	}
+	l, err := parseLoads(c)
+	if err != nil {
+		return err
+	}
+	options, err := deviceOptions(c)
+	if err != nil {
+		return err
+	}
+	options.Batch = slices.Max(l.batches)
+	if err := l.read(c.String("pictures")); err != nil {
+		return err
+	}
+	r := &report.Benchmark{Model: c.Args().First(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)), Pictures: l.picturesInWords}
+	defer l.console.show("")
+	for _, slots := range l.slots {
+		for _, graphs := range l.graphs {
+			o := *options
+			o.Slots, o.NoGraphs = slots, !graphs
+			if err := l.measureModel(c.Context, r, o); err != nil {
+				return err
+			}
+			if r.Device == "cpu" {
+				break // it has no graphs
+			}
+		}
+	}
+	l.console.show("")
+	return r.Write(c.String("format"), c.App.Writer)
+}
+
+func parseLoads(c *cli.Context) (*loads, error) {
+	l := &loads{
+		concurrency: c.Int("concurrency"), warmup: c.Duration("warmup"), duration: c.Duration("duration"), console: c.App.ErrWriter.(*console),
+	}
+	if c.IsSet("concurrency") && (l.concurrency < 1 || l.concurrency > bench.MaxWaiting) {
+		return nil, usagef("--concurrency %d: want 1 to %d", l.concurrency, bench.MaxWaiting)
+	}
+	if c.IsSet("concurrency") && c.IsSet("rate") {
+		return nil, usagef("--concurrency is of a closed loop, --rate of an open one: say one of them")
+	}
+	if l.duration <= 0 || l.warmup < 0 {
+		return nil, usagef("--duration %s, --warmup %s: want times such as 5s", l.duration, l.warmup)
+	}
+	var err error
+	if l.batches, err = parseCounts("batch", c.String("batch"), maxBatch); err != nil {
+		return nil, err
+	}
+	l.slots = []int{0}
+	if c.IsSet("slots") {
+		if l.slots, err = parseCounts("slots", c.String("slots"), mostThreads()); err != nil {
+			return nil, err
+		}
+	}
+	for _, word := range strings.Split(c.String("graphs"), ",") {
+		if word != "on" && word != "off" {
+			return nil, usagef("--graphs %s: want on, off or on,off", c.String("graphs"))
+		}
+		l.graphs = append(l.graphs, word == "on")
+	}
+	if c.IsSet("rate") {
+		for _, word := range strings.Split(c.String("rate"), ",") {
+			rate, err := strconv.ParseFloat(word, 64)
+			if err != nil || !(rate > 0 && rate <= 1e6) {
+				return nil, usagef("--rate %s: want pictures a second such as 100 or 100,200", c.String("rate"))
+			}
+			l.rates = append(l.rates, rate)
+		}
+	}
+	return l, nil
+}
+
+// parseCounts reads "1,8,32".
+func parseCounts(flag, text string, most int) ([]int, error) {
+	var counts []int
+	for _, word := range strings.Split(text, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(word))
+		if err != nil || n < 1 || n > most {
+			return nil, usagef("--%s %s: want numbers from 1 to %d such as 1,8", flag, text, most)
+		}
+		counts = append(counts, n)
+	}
+	return counts, nil
+}
+
+// read gets the pictures into memory.
+func (l *loads) read(source string) error {
+	if source == "" {
+		rng := rand.New(rand.NewPCG(1, 1))
+		for range 8 {
+			p := &imaging.Picture{Width: 1280, Height: 720, Pix: make([]byte, 3*1280*720)}
+			for i := range p.Pix {
+				p.Pix[i] = byte(rng.Uint32())
+			}
+			l.pictures = append(l.pictures, p)
+		}
+		l.picturesInWords = "pictures of 1280x720 made of noise"
+		return nil
+	}
+	var err error
+	if l.pictures, err = readPictures(source, mostBenched); err != nil {
+		return fmt.Errorf("--pictures: %w", err)
+	}
+	l.picturesInWords = fmt.Sprintf("%s of %s", count(len(l.pictures), "picture"), source)
+	return nil
+}
+
+// readPictures opens the first few pictures of a source.
+func readPictures(source string, most int) ([]*imaging.Picture, error) {
+	var pictures []*imaging.Picture
+	for path, err := range pipeline.Sources([]string{source}, nil) {
+		if err != nil {
+			return nil, err
+		}
+		p, err := imaging.Open(path, imaging.Limits{})
+		if err != nil {
+			return nil, err
+		}
+		if pictures = append(pictures, p); len(pictures) == most {
+			break
+		}
+	}
+	if len(pictures) == 0 {
+		return nil, fmt.Errorf("there are no pictures in %s", source)
+	}
+	return pictures, nil
+}
+
+// measureModel opens the model one way and measures every load on it.
+func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.Options) error {
+	d, err := engine.Open(r.Model, &o)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	r.Device = d.Device()
+	r.Height, r.Width = d.InputSize()
+	timed := d
+	if r.Device != "cpu" { // its stages are timed apart, for the events cost time themselves
+		o.StageTimes = true
+		if timed, err = engine.Open(r.Model, &o); err != nil {
+			return err
+		}
+		defer timed.Close()
+	}
+	for _, batch := range l.batches {
+		if most := d.MaxBatch(); most > 0 && batch > most {
+			return usagef("--batch %d: the model takes %s at most", batch, count(most, "picture"))
+		}
+		load := bench.Load{
+			Pictures: l.pictures, Batch: batch, Concurrency: cmp.Or(l.concurrency, 2*d.Slots()), Warmup: l.warmup, Duration: l.duration,
+		}
+		rates := l.rates
+		if len(rates) == 0 {
+			rates = []float64{0}
+		}
+		for _, load.Rate = range rates {
+			run := report.BenchmarkRun{Batch: batch, Slots: d.Slots(), Rate: load.Rate}
+			if load.Rate == 0 {
+				run.Concurrency = load.Concurrency
+			}
+			if r.Device != "cpu" {
+				graphs := !o.NoGraphs
+				run.Graphs = &graphs
+			}
+			if err := l.measure(ctx, d, timed, load, &run); err != nil {
+				return err
+			}
+			r.Runs = append(r.Runs, run)
+		}
+	}
+	return nil
+}
+
+// measure puts one load on a model. The network's own rate is measured before
+// and after, so that a machine which slows down does so for both.
+func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load bench.Load, run *report.BenchmarkRun) error {
+	what := fmt.Sprintf("batch %d, slots %d", run.Batch, run.Slots)
+	if run.Graphs != nil {
+		what += map[bool]string{true: ", graphs", false: ", no graphs"}[*run.Graphs]
+	}
+	if run.Rate > 0 {
+		what += fmt.Sprintf(", %g/s", run.Rate)
+	}
+	l.say(what)
+	before, err := d.NetworkRate(ctx, load.Batch, load.Duration/4)
+	if err != nil {
+		return err
+	}
+	result, err := bench.Run(ctx, d, load)
+	if err != nil {
+		return err
+	}
+	after, err := d.NetworkRate(ctx, load.Batch, load.Duration/4)
+	if err != nil {
+		return err
+	}
+	run.Set(result, (before+after)/2)
+	if timed == d {
+		return nil
+	}
+	load.Warmup, load.Duration = load.Warmup/2, load.Duration/4
+	if result, err = bench.Run(ctx, timed, load); err != nil {
+		return err
+	}
+	run.SetStages(result.Stages)
+	return nil
+}
+
+// say shows what is being measured.
+func (l *loads) say(what string) {
+	if l.console.terminal {
+		l.console.show("measuring " + what)
+	} else {
+		fmt.Fprintln(l.console, "measuring "+what)
+	}
+}
