@@ -22,6 +22,16 @@ csrc() { # PRESET
 	ctest --preset "$1"
 }
 
+# Go, the wrapper, the simulated GPU and its TensorRT, all sanitized. The runtime comes first, as it wants, then libstdc++, whose
+# exceptions it watches and would not find. What Go still holds when it ends is no leak.
+sanitized_gpu() { # PACKAGE...
+	local preload
+	preload=$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libstdc++.so.6)
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		TRTDET_SIMGPU=$PWD/build/out/cmake-asan/simgpu CGO_LDFLAGS="-L$PWD/build/out/cmake-asan/lib $CGO_LDFLAGS" \
+		"${go_test[@]}" -asan -short -exec "env LD_PRELOAD=$preload" "$@"
+}
+
 # The nets are made again when what makes them has changed.
 make_nets() { # FOLDER SET
 	local made
@@ -49,6 +59,10 @@ if [[ -n $full ]]; then
 	"${go_test[@]}" -race -timeout 60m "${packages[@]}"
 	say "C++: csrc under the address and undefined-behaviour sanitizers"
 	csrc asan
+	say "the GPU path under the same, and with every pointer that goes to C checked"
+	gpu=(./engine/internal/cuda ./tests/gpu)
+	sanitized_gpu "${gpu[@]}"
+	GOEXPERIMENT=cgocheck2 "${go_test[@]}" "${gpu[@]}"
 else
 	"${go_test[@]}" -short ./...
 	say "Go, race detector, where goroutines meet"

@@ -64,13 +64,15 @@ func openPlan(path string, o *Options) (*Detector, error) {
 	if o.Device.Auto {
 		devices = []int{0}
 	}
-	d.backend, err = cuda.Open(plan, library, cuda.Config{
+	cache := runtimeCache{path: path + ".cache", log: logger(o.Log)}
+	b, err := cuda.Open(plan, library, cuda.Config{
 		Devices: devices, Head: m.Head, Preprocess: m.Preprocess, Height: d.height, Width: d.width,
-		Slots: o.Slots, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs, Log: logger(o.Log),
+		Slots: o.Slots, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs, Cache: cache.read(), Log: logger(o.Log),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	d.backend = &keepsCache{b, cache}
 	return d, nil
 }
 

@@ -2,6 +2,7 @@
 // whose devices are memory that the host cannot touch and threads that work
 // when they like. It finds mistakes; it measures nothing.
 //
+// TRTDET_SIMGPU names the folder of another build of it than make simgpu's.
 // TRTDET_GPU=1 has the same tests run on the machine's own GPU, TRTDET_GPU=N on
 // its first N.
 package simgpu
@@ -52,8 +53,11 @@ func Use(devices int) error {
 		return err
 	}
 	count = devices
-	_, file, _, _ := runtime.Caller(0)
-	folder := filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu")
+	folder := os.Getenv("TRTDET_SIMGPU")
+	if folder == "" {
+		_, file, _, _ := runtime.Caller(0)
+		folder = filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu")
+	}
 	path := filepath.Join(folder, "libcuda.so.1")
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))

@@ -28,6 +28,9 @@ type Config struct {
 	Slots int
 	// MultiLabel makes a candidate of every label that passes.
 	MultiLabel bool
+	// Cache is what Backend.Cache returned for this plan on this machine, nil for
+	// none.
+	Cache []byte
 	// StageTimes times each stage of a batch; NoGraphs does without CUDA graphs.
 	StageTimes, NoGraphs bool
 	// Log gets TensorRT's words and the loss of a GPU; nil means none.
@@ -42,6 +45,7 @@ type Backend struct {
 	decoder *decode.Decoder
 	batch   int // largest
 	closers []interface{ Close() error }
+	engines []engineOn
 	slots   chan *slot // those that are free
 	losses  *losses
 }
@@ -85,12 +89,13 @@ func (b *Backend) open(ordinal int, plan []byte, library *trt.Library, c Config)
 	b.closers = append(b.closers, module)
 	var engine *trt.Engine
 	if err := device.Do(func() (err error) {
-		engine, err = library.LoadEngine(plan, nil, c.Log)
+		engine, err = library.LoadEngine(plan, c.Cache, c.Log)
 		return err
 	}); err != nil {
 		return err
 	}
-	b.closers = append(b.closers, onDevice{device, engine})
+	b.engines = append(b.engines, engineOn{device, engine})
+	b.closers = append(b.closers, engineOn{device, engine})
 	shape, err := inputShape(engine, c.Height, c.Width)
 	if err != nil {
 		return err
@@ -107,13 +112,24 @@ func (b *Backend) open(ordinal int, plan []byte, library *trt.Library, c Config)
 	return nil
 }
 
-// onDevice closes something that needs its device's context for that.
-type onDevice struct {
+// engineOn is an engine with the device it was loaded on.
+type engineOn struct {
 	device *Device
-	closer interface{ Close() error }
+	engine *trt.Engine
 }
 
-func (o onDevice) Close() error { return o.device.Do(o.closer.Close) }
+func (e engineOn) Close() error { return e.device.Do(e.engine.Close) }
+
+// Cache returns the kernels that TensorRT-RTX has compiled so far for the first
+// GPU, nothing with other TensorRTs.
+func (b *Backend) Cache() (cache []byte, err error) {
+	e := b.engines[0]
+	err = e.device.Do(func() error {
+		cache, err = e.engine.Cache()
+		return err
+	})
+	return cache, err
+}
 
 // batches is what an engine takes: its input and the profile that has the most
 // pictures.

@@ -8,7 +8,7 @@ import (
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
 
-const outOfMemory, illegalAddress = 2, 700 // CUresults
+const outOfMemory, unsupportedPTX, illegalAddress = 2, 222, 700 // CUresults
 
 // all is everything that a program does with a device, once.
 func all(t *testing.T) error {
@@ -98,6 +98,11 @@ func TestErrors(t *testing.T) {
 	}
 	if _, err := OpenDevice(99); err == nil || !strings.Contains(err.Error(), "cuDeviceGet: CUDA_ERROR_INVALID_DEVICE") {
 		t.Errorf("device 99: %v", err)
+	}
+	simgpu.CheckClean(t)
+	simgpu.Fail("cuModuleLoadData", 1, unsupportedPTX)
+	if err := all(t); err == nil || !strings.Contains(err.Error(), "ptxas fatal : simulated: the driver is older than CUDA 13") {
+		t.Errorf("kernels that do not compile: %v", err)
 	}
 	simgpu.Lose(0, illegalAddress)
 	defer simgpu.Lose(0, 0)

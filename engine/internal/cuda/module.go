@@ -1,7 +1,21 @@
 package cuda
 
+// #include <cuda.h>
+//
+// // Loads an image for what the driver writes while it compiles, into size bytes of log.
+// static void compile_for_log(const void *image, char *log, unsigned int size) {
+//   CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+//   void *values[] = {log, (void *)(size_t)size};
+//   CUmodule module = NULL;
+//   if (cuModuleLoadDataEx(&module, image, 2, options, values) == CUDA_SUCCESS) cuModuleUnload(module);
+// }
+import "C"
+
 import (
 	"errors"
+	"slices"
+	"strings"
+	"unsafe"
 
 	"gorgonia.org/cu"
 
@@ -26,7 +40,7 @@ func (d *Device) Load() (*Module, error) {
 	m := &Module{device: d}
 	err := d.Do(func() (err error) {
 		if m.module, err = cu.LoadData(string(kernels.Image())); err != nil {
-			return refused("cuModuleLoadData", err)
+			return withCompilerLog(refused("cuModuleLoadData", err))
 		}
 		for name, to := range map[string]*Kernel{kernels.Letterbox: &m.Letterbox, kernels.Decode: &m.Decode} {
 			to.name = name
@@ -40,6 +54,23 @@ func (d *Device) Load() (*Module, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// withCompilerLog adds the driver's words to an error of a compilation.
+func withCompilerLog(err error) error {
+	var failure *Error
+	if !errors.As(err, &failure) || !slices.Contains([]int{
+		C.CUDA_ERROR_INVALID_IMAGE, C.CUDA_ERROR_NO_BINARY_FOR_GPU, C.CUDA_ERROR_INVALID_PTX, C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
+		C.CUDA_ERROR_JIT_COMPILER_NOT_FOUND, C.CUDA_ERROR_INVALID_SOURCE,
+	}, failure.Status) {
+		return err
+	}
+	log := make([]byte, 4096)
+	image := kernels.Image()
+	C.compile_for_log(unsafe.Pointer(unsafe.SliceData(image)), (*C.char)(unsafe.Pointer(unsafe.SliceData(log))), C.uint(len(log)-1))
+	words, _, _ := strings.Cut(string(log), "\x00")
+	failure.Detail = strings.TrimSpace(words)
+	return err
 }
 
 // Close takes the kernels off the device. It is safe to call twice.

@@ -299,6 +299,9 @@ class SimContext final : public trtdet::Context {
   std::vector<std::unique_ptr<Run>> runs_;  // the last is what is run now
 };
 
+// What it compiles while an engine runs, as TensorRT-RTX does.
+constexpr const char* kCache = "simulated kernels";
+
 class SimEngine final : public trtdet::Engine {
  public:
   explicit SimEngine(Bytes plan)
@@ -317,7 +320,7 @@ class SimEngine final : public trtdet::Engine {
   ShapeRange ProfileShape(int32_t profile, const std::string& input) const override {
     return profiles_[static_cast<std::size_t>(profile)].at(input);
   }
-  std::unique_ptr<trtdet::Plan> Cache() const override { return std::make_unique<SimPlan>(""); }
+  std::unique_ptr<trtdet::Plan> Cache() const override { return std::make_unique<SimPlan>(kCache); }
   int64_t MemorySize(int32_t) const override { return kMemorySize; }
   std::unique_ptr<trtdet::Context> CreateContext(int32_t profile, uint64_t, trtdet::Memory memory) override {
     Enter("trtdet_context_create");
@@ -335,8 +338,12 @@ class SimLibrary final : public trtdet::Library {
   std::unique_ptr<trtdet::Builder> CreateBuilder(std::shared_ptr<trtdet::LogSink>) override {
     return std::make_unique<SimBuilder>();
   }
-  std::unique_ptr<trtdet::Engine> LoadEngine(Bytes plan, Bytes, std::shared_ptr<trtdet::LogSink>) override {
+  std::unique_ptr<trtdet::Engine> LoadEngine(Bytes plan, Bytes cache,
+                                             std::shared_ptr<trtdet::LogSink> log) override {
     Enter("trtdet_engine_load", TRTDET_PLAN);
+    if (cache.size != 0 && std::string(static_cast<const char*>(cache.data), cache.size) != kCache) {
+      log->Log(TRTDET_LOG_WARNING, "the runtime cache is another's: kernels are compiled again");
+    }
     return std::make_unique<SimEngine>(plan);
   }
 
