@@ -1,6 +1,7 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -26,6 +27,18 @@ func Count() (int, error) {
 	return n, refused("cuDeviceGetCount", err)
 }
 
+// thereAre says how many GPUs the driver sees, to who named another.
+func thereAre() string {
+	switch n, err := Count(); {
+	case err != nil || n == 0:
+		return ""
+	case n == 1:
+		return "there is 1 GPU, cuda:0"
+	default:
+		return fmt.Sprintf("there are %d GPUs, cuda:0 to cuda:%d", n, n-1)
+	}
+}
+
 // OpenDevice takes hold of a GPU's primary context, by its number in the driver's
 // order. The context is shared with everything else in the process that uses
 // the GPU through its primary context, as TensorRT does.
@@ -33,7 +46,11 @@ func OpenDevice(ordinal int) (*Device, error) {
 	d := &Device{Ordinal: ordinal}
 	var err error
 	if d.device, err = cu.GetDevice(ordinal); err != nil {
-		return nil, refused("cuDeviceGet", err)
+		err = refused("cuDeviceGet", err)
+		if failure := (*Error)(nil); errors.As(err, &failure) {
+			failure.Detail = thereAre()
+		}
+		return nil, err
 	}
 	if d.Name, err = d.device.Name(); err != nil {
 		return nil, refused("cuDeviceGetName", err)

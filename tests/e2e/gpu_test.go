@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"encoding/json"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/trtdet/trtdet/report"
+)
+
+// simulatedGPUs has the program find GPUs that tests/simgpu makes up, and their
+// TensorRT.
+func simulatedGPUs(t *testing.T, devices string) {
+	t.Helper()
+	folder := filepath.Join(top, "build", "out", "simgpu")
+	t.Setenv("SIMGPU_DEVICES", devices)
+	t.Setenv("TRTDET_LIBCUDA", filepath.Join(folder, "libcuda.so.1"))
+	t.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "libtensorrt_sim.so"))
+	t.Setenv("TRTDET_ONNXRUNTIME", filepath.Join(top, "build/deps/onnxruntime/lib/libonnxruntime.so"))
+}
+
+// An engine goes all the way: built and verified, run, measured and put under
+// load, with the boxes and figures of the CPU.
+func TestEngineOnGPU(t *testing.T) {
+	images := filepath.Join(top, emoji, "images")
+	data := []string{"--data", filepath.Join(top, emoji, "data.yaml")}
+	onCPU := must(t, "", "run", carried(), images, "--imgsz", "256", "--device", "cpu", "--nosave", "--format", "jsonl")
+	evaluated := measure(t, "", append([]string{carried(), "--imgsz", "256", "--device", "cpu"}, data...)...)
+	simulatedGPUs(t, "2")
+	dir := t.TempDir()
+	for _, build := range [][]string{{"--batch", "1:2:4"}, {"--half"}} {
+		o := must(t, dir, append([]string{"build", carried(), "-o", "m.engine", "--force", "--imgsz", "256", "--verify", images}, build...)...)
+		if !strings.Contains(o.stdout, "beside ONNX Runtime on 8 pictures") || !strings.Contains(o.stdout, " 0 unmatched") {
+			t.Errorf("build %v says %s", build, o.stdout)
+		}
+	}
+	must(t, dir, "build", carried(), "-o", "m.engine", "--force", "--quiet", "--imgsz", "256", "--batch", "1:2:4")
+	for _, device := range []string{"auto", "cuda:1", "cuda:0,1"} {
+		got := must(t, dir, "run", "m.engine", images, "--device", device, "--batch", "4", "--nosave", "--format", "jsonl")
+		sameLines(t, device, lines(t, got.stdout), lines(t, onCPU.stdout))
+	}
+	m := measure(t, dir, append([]string{"m.engine", "--batch", "4"}, data...)...)
+	if got, want := float64(m.Overall.MAP5095), float64(evaluated.Overall.MAP5095); math.Abs(got-want) > 1e-4 || m.Device != "cuda:0" {
+		t.Errorf("mAP50-95 is %g on %s, %g on the CPU", got, m.Device, want)
+	}
+	for _, stage := range []string{"letterbox", "network", "decode"} {
+		if m.MS[stage] <= 0 {
+			t.Errorf("%s took %g ms", stage, m.MS[stage])
+		}
+	}
+	var b report.Benchmark
+	o := must(t, dir, "bench", "m.engine", "--batch", "1,4", "--slots", "1,2", "--graphs", "on,off", "--duration", "200ms", "--warmup", "0s", "--format", "json")
+	if err := json.Unmarshal([]byte(o.stdout), &b); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Runs) != 8 || b.Device != "cuda:0" || b.Width != 256 {
+		t.Fatalf("%d runs on %s of width %d", len(b.Runs), b.Device, b.Width)
+	}
+	for _, r := range b.Runs {
+		if r.PicturesPerSecond <= 0 || r.Limit <= 0 || r.Latency.P999 < r.Latency.P50 || r.Graphs == nil || r.Stages.CopyIn <= 0 || r.Stages.Network <= 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	fails(t, dir, 2, []string{"--batch 8", "4 pictures at most"}, "bench", "m.engine", "--batch", "8", "--duration", "100ms")
+}
+
+// sameLines wants the same detections of each picture, within 0.01 px.
+func sameLines(t *testing.T, what string, got, want []line) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d pictures, want %d", what, len(got), len(want))
+	}
+	for i, w := range want {
+		g := got[i]
+		if g.Source != w.Source || len(g.Detections) != len(w.Detections) {
+			t.Errorf("%s: %s has %d detections, want %s with %d", what, g.Source, len(g.Detections), w.Source, len(w.Detections))
+			continue
+		}
+		for n, d := range w.Detections {
+			for side := range d.Box {
+				if math.Abs(g.Detections[n].Box[side]-d.Box[side]) > boxBound || g.Detections[n].ClassID != d.ClassID {
+					t.Errorf("%s: detection %d of %s is %+v, want %+v", what, n, g.Source, g.Detections[n], d)
+					break
+				}
+			}
+		}
+	}
+}
+
+// What cannot be done without a GPU is said before anything else is.
+func TestGPUIsMissing(t *testing.T) {
+	dir := t.TempDir()
+	simulatedGPUs(t, "1")
+	must(t, dir, "build", carried(), "-o", "m.engine", "--quiet", "--imgsz", "256")
+	fails(t, dir, 1, []string{"cuda:3", "there is 1 GPU"}, "run", "m.engine", carried(), "--device", "cuda:3")
+	t.Setenv("TRTDET_LIBCUDA", "/no/driver")
+	fails(t, dir, 1, []string{"--verify runs the engine", "leave it out here"}, "build", carried(), "-o", "n.engine", "--verify", filepath.Join(top, emoji, "images"))
+	fails(t, dir, 1, []string{"m.engine", "no GPU to run on"}, "bench", "m.engine")
+}
+
+// A model on the CPU under load.
+func TestBench(t *testing.T) {
+	o := must(t, "", "bench", carried(), "--imgsz", "256", "--batch", "2", "--duration", "300ms", "--warmup", "0s", "--format", "json",
+		"--pictures", filepath.Join(top, emoji, "images"))
+	var b report.Benchmark
+	if err := json.Unmarshal([]byte(o.stdout), &b); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Runs) != 1 || b.Device != "cpu" || !strings.HasPrefix(b.Pictures, "8 pictures of ") {
+		t.Fatalf("%+v", b)
+	}
+	r := b.Runs[0]
+	if r.Batch != 2 || r.Slots != 1 || r.Concurrency != 2 || r.Graphs != nil || r.PicturesPerSecond <= 0 || r.Limit <= 0 || r.Stages.Letterbox <= 0 || r.Stages.Network <= 0 {
+		t.Errorf("%+v", r)
+	}
+	for _, format := range []string{"table", "md"} {
+		o = must(t, "", "bench", carried(), "--imgsz", "256", "--rate", "20,40", "--duration", "200ms", "--warmup", "0s", "--format", format)
+		for _, words := range []string{"pictures/s", "20.0/s arrive", "40.0/s arrive", "letterbox", "on cpu, input 256x256"} {
+			if !strings.Contains(o.stdout, words) {
+				t.Errorf("%s does not say %q:\n%s", format, words, o.stdout)
+			}
+		}
+	}
+}
