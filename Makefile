@@ -63,7 +63,7 @@ lint: setup-lint library ## gofmt, go vet, staticcheck, clang-format, clang-tidy
 bench: setup-test build ## trtdet beside others, as docs/benchmarks.md has it
 	@$(RUN) go run ./tests/bench -rounds $(ROUNDS)
 
-microbench: build ## Go's benchmarks of single functions, BENCHTIME each
+microbench: build simgpu ## Go's benchmarks of single functions, BENCHTIME each
 	@$(RUN) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(GO_FLAGS) ./...
 
 fuzz: build ## each fuzz target for FUZZTIME
