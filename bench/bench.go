@@ -98,8 +98,8 @@ type run struct {
 	fail        context.CancelCauseFunc
 	from, until time.Time // what is measured
 
-	mu      sync.Mutex
-	next    int // picture
+	mu       sync.Mutex
+	next     int // picture
 	latency  Latency
 	stages   engine.Timing // sums
 	answered int           // batches, while it was measured

@@ -22,13 +22,13 @@ csrc() { # PRESET
 	ctest --preset "$1"
 }
 
-# Go, the wrapper, the simulated GPU and its TensorRT, all sanitized. The runtime comes first, as it wants, then libstdc++, whose
-# exceptions it watches and would not find. What Go still holds when it ends is no leak.
+# Go, the wrapper, the simulated GPU and its TensorRT, all sanitized. The runtimes come first, as they want, then libstdc++,
+# whose exceptions they watch and would not find. What Go still holds when it ends is no leak.
 sanitized_gpu() { # PACKAGE...
 	local preload
-	preload=$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libstdc++.so.6)
+	preload=$(printf '%s:' "$(gcc -print-file-name=libasan.so)" "$(gcc -print-file-name=libubsan.so)" "$(gcc -print-file-name=libstdc++.so.6)")
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		TRTDET_SIMGPU=$PWD/build/out/cmake-asan/simgpu CGO_LDFLAGS="-L$PWD/build/out/cmake-asan/lib $CGO_LDFLAGS" \
+		TRTDET_SIMGPU=$PWD/build/out/cmake-asan/simgpu CGO_LDFLAGS="-L$PWD/build/out/cmake-asan/lib $CGO_LDFLAGS -lubsan" \
 		"${go_test[@]}" -asan -short -exec "env LD_PRELOAD=$preload" "$@"
 }
 

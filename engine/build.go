@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/trtdet/trtdet/engine/internal/cuda"
 	"github.com/trtdet/trtdet/model"
 	"github.com/trtdet/trtdet/trt"
 )
@@ -342,7 +343,13 @@ func newManifest(n *model.Network, job *buildJob, outcome *buildOutcome) (*model
 			return nil, fmt.Errorf("reading the plan back: %w", err)
 		}
 		m.ComputeCapabilities = capabilityNames(header)
+		return m, nil
 	}
+	gpu, err := cuda.Identify(0) // on which the others build
+	if err != nil {
+		return nil, err
+	}
+	m.GPU, m.ComputeCapabilities = gpu.Name, []string{capability(gpu)}
 	return m, nil
 }
 

@@ -1,10 +1,15 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"time"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
 
 	"github.com/trtdet/trtdet/engine/internal/cuda"
+	"github.com/trtdet/trtdet/engine/internal/gpus"
 	"github.com/trtdet/trtdet/model"
 	"github.com/trtdet/trtdet/trt"
 )
@@ -60,19 +65,20 @@ func openPlan(path string, o *Options) (*Detector, error) {
 		return nil, fmt.Errorf("%s: it was built with %s %s, and here is %s: build it again: %s", path,
 			library.Flavor().Title(), m.TensorRT.Version, library.Version(), rebuild(path))
 	}
-	devices := o.Device.CUDA
-	if o.Device.Auto {
-		devices = []int{0}
-	}
-	cache := runtimeCache{path: path + ".cache", log: logger(o.Log)}
-	b, err := cuda.Open(plan, library, cuda.Config{
-		Devices: devices, Head: m.Head, Preprocess: m.Preprocess, Height: d.height, Width: d.width,
-		Slots: o.Slots, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs, Cache: cache.read(), Log: logger(o.Log),
-	})
-	if err != nil {
+	b := &gpuBackend{management: nvml.New(), cache: runtimeCache{path: path + ".cache", log: logger(o.Log)}}
+	if err := b.choose(m, o.Device); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	d.backend = &keepsCache{b, cache}
+	b.watch = gpus.NewWatch(b.management, b.devices)
+	b.Backend, err = cuda.Open(plan, library, cuda.Config{
+		Devices: b.ordinals(), Head: m.Head, Preprocess: m.Preprocess, Height: d.height, Width: d.width,
+		Slots: o.Slots, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs,
+		Cache: b.cache.read(), Explain: b.watch.Explain, Log: logger(o.Log),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, b.watch.Close()))
+	}
+	d.backend = b
 	return d, nil
 }
 
@@ -96,4 +102,89 @@ func planSize(m *model.Manifest, height, width int) (h, w int, err error) {
 		return 0, 0, fmt.Errorf("an input of %dx%d (height x width) is not made of multiples of %d", height, width, stride)
 	}
 	return height, width, nil
+}
+
+// gpuBackend is a plan on GPUs, with what NVML knows of them.
+type gpuBackend struct {
+	*cuda.Backend
+	devices    []gpus.Device
+	management nvml.Interface
+	watch      *gpus.Watch
+	cache      runtimeCache
+}
+
+// choose settles which GPUs run a plan: those that were named, or the least
+// loaded. A plan of another TensorRT than RTX runs on GPUs of the compute
+// capability that it was built on only.
+func (b *gpuBackend) choose(m *model.Manifest, d Device) error {
+	found, err := cuda.IdentifyAll()
+	if err != nil {
+		return err
+	}
+	fits := func(id cuda.Identity) bool {
+		return trt.Flavor(m.TensorRT.Flavor) == trt.RTX || len(m.ComputeCapabilities) == 0 || slices.Contains(m.ComputeCapabilities, capability(id))
+	}
+	var all, fitting []gpus.Device
+	for _, id := range found {
+		device := gpus.Device{Ordinal: id.Ordinal, UUID: id.UUID}
+		all = append(all, device)
+		if fits(id) {
+			fitting = append(fitting, device)
+		} else if slices.Contains(d.CUDA, id.Ordinal) {
+			return fmt.Errorf("it was built on %s, compute capability %s, and %s is a %s, %s: build it again there",
+				m.GPU, m.ComputeCapabilities[0], device, id.Name, capability(id))
+		}
+	}
+	if d.Auto {
+		if len(fitting) == 0 && len(all) > 0 {
+			return fmt.Errorf("it was built on %s, compute capability %s, and no GPU here has that: build it again here", m.GPU, m.ComputeCapabilities[0])
+		}
+		// a plan's size is less than it needs, and all that is known before it is loaded
+		least, err := gpus.LeastLoaded(b.management, fitting, uint64(m.Plan.Bytes))
+		if err != nil {
+			return err
+		}
+		d.CUDA = []int{least}
+	}
+	for _, ordinal := range d.CUDA {
+		at := slices.IndexFunc(all, func(device gpus.Device) bool { return device.Ordinal == ordinal })
+		if at < 0 {
+			_, err := cuda.Identify(ordinal)
+			return fmt.Errorf("cuda:%d: %w", ordinal, err)
+		}
+		b.devices = append(b.devices, all[at])
+	}
+	return nil
+}
+
+func capability(id cuda.Identity) string { return fmt.Sprintf("%d.%d", id.Major, id.Minor) }
+
+func (b *gpuBackend) ordinals() []int {
+	var ordinals []int
+	for _, d := range b.devices {
+		ordinals = append(ordinals, d.Ordinal)
+	}
+	return ordinals
+}
+
+// Close keeps what TensorRT-RTX compiled and frees the rest.
+func (b *gpuBackend) Close() error {
+	b.cache.keep(b.Cache())
+	return errors.Join(b.Backend.Close(), b.watch.Close())
+}
+
+// GPUUse is how busy a GPU was, as NVML has it.
+type GPUUse = gpus.Use
+
+// SampleGPUs looks at the GPUs that the Detector runs on, at each interval, until
+// the function that it returns is called, once; that returns what was seen:
+// nothing on the CPU or without NVML.
+func (d *Detector) SampleGPUs(interval time.Duration) (stop func() []GPUUse) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	b, ok := d.backend.(*gpuBackend)
+	if !ok {
+		return func() []GPUUse { return nil }
+	}
+	return gpus.Sample(b.management, b.devices, interval)
 }

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
-
-	"github.com/trtdet/trtdet/engine/internal/cuda"
 )
 
 // runtimeCache is a file beside a plan with the kernels that TensorRT-RTX has
@@ -40,15 +38,4 @@ func (c *runtimeCache) keep(now []byte, err error) {
 	if err != nil {
 		c.log.Warn("the kernels that TensorRT-RTX compiled cannot be kept; the next start compiles them again", "reason", err)
 	}
-}
-
-// keepsCache is a backend that keeps its kernels when it is closed.
-type keepsCache struct {
-	*cuda.Backend
-	cache runtimeCache
-}
-
-func (k *keepsCache) Close() error {
-	k.cache.keep(k.Cache())
-	return k.Backend.Close()
 }

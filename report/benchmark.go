@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	pretty "github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/trtdet/trtdet/bench"
@@ -49,6 +50,8 @@ type BenchmarkRun struct {
 	Share   float64          `json:"share_of_limit"`
 	Latency BenchmarkLatency `json:"latency_ms"`
 	Stages  BenchmarkStages  `json:"stages_ms"`
+	// GPUs is how busy each was; empty on the CPU and without NVML.
+	GPUs []engine.GPUUse `json:"gpus,omitempty"`
 }
 
 // BenchmarkLatency is how long batches took, in milliseconds.
@@ -135,14 +138,24 @@ func (b *Benchmark) key() (header pretty.Row, of func(*BenchmarkRun) pretty.Row)
 
 func (b *Benchmark) rates() pretty.Writer {
 	header, key := b.key()
-	t := plain(append(header, "pictures/s", "limit", "share", "p50 ms", "p90", "p99", "p99.9", "refused"))
+	t := plain(append(header, "pictures/s", "limit", "share", "p50 ms", "p90", "p99", "p99.9", "refused", "GPU use", "memory"))
 	for i := range b.Runs {
 		r := &b.Runs[i]
 		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Limit), fmt.Sprintf("%.3f", r.Share))
 		for _, l := range []float64{r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.P999} {
 			row = append(row, decimals(l))
 		}
-		t.AppendRow(append(row, r.Refused))
+		use, memory := "-", "-"
+		if len(r.GPUs) > 0 {
+			var percent []string
+			var bytes uint64
+			for _, g := range r.GPUs {
+				percent = append(percent, fmt.Sprintf("%.0f %%", g.Utilization))
+				bytes += g.MemoryBytes
+			}
+			use, memory = strings.Join(percent, ", "), humanize.IBytes(bytes)
+		}
+		t.AppendRow(append(row, r.Refused, use, memory))
 	}
 	return t
 }

@@ -24,6 +24,8 @@ const (
 	categoryLoad = "The load: each combination is measured"
 	// mostBenched is how many pictures are held in memory.
 	mostBenched = 64
+	// sampleInterval is how often NVML is asked; it answers for the last 100 ms or more.
+	sampleInterval = 100 * time.Millisecond
 )
 
 func benchCommand() *cli.Command {
@@ -262,7 +264,9 @@ func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load ben
 	if err != nil {
 		return err
 	}
+	sampled := d.SampleGPUs(sampleInterval)
 	result, err := bench.Run(ctx, d, load)
+	run.GPUs = sampled()
 	if err != nil {
 		return err
 	}

@@ -139,6 +139,9 @@ func printMachine(w io.Writer, m engine.Machine) {
 	for _, g := range m.GPUs {
 		row(w, fmt.Sprintf("GPU %d", g.Index), "%s, compute capability %s, %s of %s free", g.Name, g.ComputeCapability,
 			humanize.IBytes(g.FreeBytes), humanize.IBytes(g.MemoryBytes))
+		for _, m := range g.MIG {
+			row(w, "", "%s, %s of %s free, CUDA_VISIBLE_DEVICES=%s chooses it", m.Name, humanize.IBytes(m.FreeBytes), humanize.IBytes(m.MemoryBytes), m.UUID)
+		}
 	}
 	for _, t := range m.TensorRT {
 		printLibrary(w, "TensorRT "+string(t.Flavor), t.Version, t.Path, t.Source, t.Reason)

@@ -33,6 +33,9 @@ type Config struct {
 	Cache []byte
 	// StageTimes times each stage of a batch; NoGraphs does without CUDA graphs.
 	StageTimes, NoGraphs bool
+	// Explain says what is known elsewhere of why a GPU was lost, "" for nothing;
+	// nil where nothing is.
+	Explain func(ordinal int) string
 	// Log gets TensorRT's words and the loss of a GPU; nil means none.
 	Log *slog.Logger
 }
@@ -66,7 +69,7 @@ func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Backend{decoder: decoder, slots: make(chan *slot, c.Slots*len(c.Devices)), losses: newLosses(len(c.Devices), c.Log)}
+	b := &Backend{decoder: decoder, slots: make(chan *slot, c.Slots*len(c.Devices)), losses: newLosses(len(c.Devices), c.Explain, c.Log)}
 	for _, ordinal := range c.Devices {
 		if err := b.open(ordinal, plan, library, c); err != nil {
 			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())

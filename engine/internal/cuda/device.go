@@ -12,10 +12,6 @@ import (
 type Device struct {
 	// Ordinal is its number in the driver's order.
 	Ordinal int
-	// Name is the driver's, such as "NVIDIA H100 80GB HBM3".
-	Name string
-	// Major and Minor are its compute capability.
-	Major, Minor int
 
 	device  cu.Device
 	context cu.CUContext
@@ -25,6 +21,18 @@ type Device struct {
 func Count() (int, error) {
 	n, err := cu.NumDevices()
 	return n, refused("cuDeviceGetCount", err)
+}
+
+// find returns the driver's handle of a GPU.
+func find(ordinal int) (cu.Device, error) {
+	device, err := cu.GetDevice(ordinal)
+	if err != nil {
+		err = refused("cuDeviceGet", err)
+		if failure := (*Error)(nil); errors.As(err, &failure) {
+			failure.Detail = thereAre()
+		}
+	}
+	return device, err
 }
 
 // thereAre says how many GPUs the driver sees, to who named another.
@@ -45,18 +53,8 @@ func thereAre() string {
 func OpenDevice(ordinal int) (*Device, error) {
 	d := &Device{Ordinal: ordinal}
 	var err error
-	if d.device, err = cu.GetDevice(ordinal); err != nil {
-		err = refused("cuDeviceGet", err)
-		if failure := (*Error)(nil); errors.As(err, &failure) {
-			failure.Detail = thereAre()
-		}
+	if d.device, err = find(ordinal); err != nil {
 		return nil, err
-	}
-	if d.Name, err = d.device.Name(); err != nil {
-		return nil, refused("cuDeviceGetName", err)
-	}
-	if d.Major, d.Minor, err = d.device.ComputeCapability(); err != nil {
-		return nil, refused("cuDeviceGetAttribute", err)
 	}
 	if d.context, err = d.device.RetainPrimaryCtx(); err != nil {
 		return nil, refused("cuDevicePrimaryCtxRetain", err)

@@ -33,14 +33,18 @@ func isLost(err error) bool {
 // it.
 type losses struct {
 	all     chan struct{} // closed when no GPU is left
+	explain func(ordinal int) string
 	log     *slog.Logger
 	mu      sync.Mutex
 	devices int
 	reasons map[*Device]error
 }
 
-func newLosses(devices int, log *slog.Logger) *losses {
-	return &losses{all: make(chan struct{}), log: log, devices: devices, reasons: map[*Device]error{}}
+func newLosses(devices int, explain func(ordinal int) string, log *slog.Logger) *losses {
+	if explain == nil {
+		explain = func(int) string { return "" }
+	}
+	return &losses{all: make(chan struct{}), explain: explain, log: log, devices: devices, reasons: map[*Device]error{}}
 }
 
 // of returns why a device is lost, nil while it is not.
@@ -57,8 +61,11 @@ func (l *losses) add(d *Device, err error) {
 	if l.reasons[d] != nil {
 		return
 	}
-	l.reasons[d] = fmt.Errorf("%s: %w: %w: start the process again; if that fails too, nvidia-smi and the kernel's log (dmesg, Xid) say what the GPU needs",
-		d, ErrLost, err)
+	what := l.explain(d.Ordinal)
+	if what == "" {
+		what = "start the process again; if that fails too, nvidia-smi and the kernel's log (dmesg, Xid) say what the GPU needs"
+	}
+	l.reasons[d] = fmt.Errorf("%s: %w: %w: %s", d, ErrLost, err, what)
 	l.log.Error("a GPU is lost", "GPUs left", l.devices-len(l.reasons), "reason", l.reasons[d])
 	if len(l.reasons) == l.devices {
 		close(l.all)

@@ -109,6 +109,13 @@ EXPORT CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
   return CUDA_SUCCESS;
 }
 
+EXPORT CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) {
+  ENTER("cuDeviceGetUuid");
+  if (DeviceAt(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
+  memset(uuid->bytes, 'a' + device, sizeof uuid->bytes);
+  return CUDA_SUCCESS;
+}
+
 EXPORT CUresult cuDeviceGetAttribute(int* value, CUdevice_attribute attribute, CUdevice device) {
   ENTER("cuDeviceGetAttribute");
   if (DeviceAt(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
