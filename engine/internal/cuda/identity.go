@@ -26,7 +26,8 @@ func Identify(ordinal int) (Identity, error) {
 		return id, err
 	}
 	var uuid C.CUuuid
-	if err := failed("cuDeviceGetUuid", C.cuDeviceGetUuid(&uuid, C.CUdevice(device))); err != nil {
+	// the first version has the whole GPU's UUID for a part that MIG made
+	if err := failed("cuDeviceGetUuid", C.cuDeviceGetUuid_v2(&uuid, C.CUdevice(device))); err != nil {
 		return id, err
 	}
 	id.UUID = *(*[16]byte)(unsafe.Pointer(&uuid))

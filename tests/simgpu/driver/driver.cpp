@@ -109,7 +109,7 @@ EXPORT CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
   return CUDA_SUCCESS;
 }
 
-EXPORT CUresult cuDeviceGetUuid(CUuuid* uuid, CUdevice device) {
+EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
   ENTER("cuDeviceGetUuid");
   if (DeviceAt(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
   memset(uuid->bytes, 'a' + device, sizeof uuid->bytes);
