@@ -21,7 +21,7 @@ FUZZTIME ?= 30s
 BENCHTIME ?= 1s
 ROUNDS ?= 5
 
-.PHONY: help setup setup-test setup-lint build library simgpu demo test test-full lint bench microbench fuzz clean distclean
+.PHONY: help gpu-pack gpu-test gpu-bench nets setup setup-test setup-lint build library simgpu demo test test-full lint bench microbench fuzz clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -50,6 +50,9 @@ setup-test:
 setup-lint:
 	@build/setup.sh build lint
 
+nets: setup-test
+	@$(RUN) build/test.sh --nets
+
 test: setup-test build ## set up for tests and run them
 	@$(RUN) build/test.sh $(GO_FLAGS)
 
@@ -65,6 +68,18 @@ bench: setup-test build ## trtdet beside others, as docs/benchmarks.md has it
 
 microbench: build simgpu ## Go's benchmarks of single functions, BENCHTIME each
 	@$(RUN) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(GO_FLAGS) ./...
+
+gpu-pack: setup-test build nets ## a folder for a machine with a GPU and nothing else: programs, tests, models, TensorRT 10
+	@build/setup.sh gpu
+	@$(RUN) build/gpu/pack.sh $(GO_FLAGS)
+
+gpu-test: setup-test build nets ## on a machine with a GPU and TensorRT: kernels, compute-sanitizer, engines against ONNX Runtime
+	@$(RUN) build/gpu/pack.sh --tree $(GO_FLAGS)
+	@RESULTS=$(OUT)/gpu/results $(OUT)/gpu/tree/build/gpu/run.sh test
+
+gpu-bench: setup-test build nets ## on the same: pictures a second, beside PyTorch and ONNX Runtime
+	@$(RUN) build/gpu/pack.sh --tree $(GO_FLAGS)
+	@RESULTS=$(OUT)/gpu/results $(OUT)/gpu/tree/build/gpu/run.sh bench
 
 fuzz: build ## each fuzz target for FUZZTIME
 	@$(RUN) build/fuzz.sh $(FUZZTIME)

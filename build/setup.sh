@@ -4,11 +4,12 @@ set -euo pipefail
 
 usage() {
 	cat <<'USAGE'
-usage: build/setup.sh [build] [test] [lint]
+usage: build/setup.sh [build] [test] [lint] [gpu]
 
   build   (default) compilers, Go, nvcc, TensorRT-RTX, TensorRT and CUDA headers, ONNX Runtime: what `make build` and `make demo` need
   test    build, and what the tests compare with: Python packages, YOLOv5's own code, third-party models, photographs
   lint    clang-format, clang-tidy, ruff, shellcheck, staticcheck
+  gpu     TensorRT 10's libraries, by Maven (530 MB), for the pack that goes to a GPU machine
 
 build/setup.sh --tree-hash DIR   prints the hash of a folder as the [headers] of build/pins hold it
 
@@ -403,6 +404,28 @@ from_deb() {
 	[[ -f $dir/$2 ]] && cat "$dir/$2"
 }
 
+# --- TensorRT 10 -------------------------------------------------------------------------------------------------
+
+# tensorrt10 brings libraries that build and run on a GPU only.
+tensorrt10() {
+	local artifact hash
+	read -r artifact hash < <(section maven)
+	fresh tensorrt10 "$artifact $hash" && return
+	has mvn || install mvn maven
+	find_python
+	say "TensorRT 10 ($artifact)"
+	# a repository of its own, so that the half gigabyte does not stay in the user's
+	quietly mvn --batch-mode -Dmaven.repo.local="$tmp/m2" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+		-Dartifact="$artifact" -DoutputDirectory="$tmp/maven" || die "Maven could not fetch $artifact; the lines above say why"
+	[[ $(sha256sum <"$(echo "$tmp"/maven/*.jar)") == "$hash  -" ]] || die "$artifact is not what build/pins expects"
+	"$python" -m zipfile -e "$tmp"/maven/*.jar "$tmp/tensorrt10"
+	rm -rf "$deps/tensorrt10"
+	mkdir "$deps/tensorrt10"
+	# plugins are no part of a detector's plan
+	mv "$tmp"/tensorrt10/org/bytedeco/tensorrt/linux-x86_64/lib{nvinfer.so,nvonnxparser.so,nvinfer_builder_resource}* "$deps/tensorrt10/"
+	stamp tensorrt10 "$artifact $hash"
+}
+
 # --- lint --------------------------------------------------------------------------------------------------------
 
 lint() {
@@ -431,7 +454,7 @@ main() {
 	fi
 	for group in $groups; do
 		case $group in
-		build | test | lint) ;;
+		build | test | lint | gpu) ;;
 		-h | --help) usage && return ;;
 		*) usage >&2 && die "no group called $group" ;;
 		esac
@@ -465,6 +488,7 @@ main() {
 		files
 	fi
 	[[ " $groups " != *" lint "* ]] || lint
+	[[ " $groups " != *" gpu "* ]] || tensorrt10
 }
 
 main "$@"

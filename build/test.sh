@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# build/test.sh --nets makes the nets that tests run, and no more.
 # build/test.sh [--full] [GO FLAGS]: every test, after `make test` has set up and built. --full leaves out -short and adds the
 # race detector over every package, csrc under the sanitizers, and every file that training exports.
 set -euo pipefail
@@ -42,6 +43,10 @@ make_nets() { # FOLDER SET
 	echo "$made" >"$1/.made"
 }
 
+if [[ ${1:-} == --nets ]]; then
+	make_nets "$nets" pairwise
+	exit
+fi
 say "C++: csrc"
 csrc test
 say "nets of every kind and layout"

@@ -1,0 +1,76 @@
+"""Writes what run.sh found as Markdown, for docs/gpu.md.
+
+    table.py RESULTS
+
+Every step is in it, those that failed too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+
+def rows(header: str, lines: list[list[object]]) -> str:
+    """Returns a Markdown table."""
+    columns = header.count("|") + 1
+    body = "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+    return f"| {header} |\n|{'---|' * columns}\n{body}"
+
+
+def read(path: Path) -> list | dict | None:
+    """Returns a JSON file's content, None where a step has left none."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def speeds(results: Path) -> list[list[object]]:
+    """Returns a line for each head, precision, batch and number of slots."""
+    lines = []
+    for path in sorted(results.glob("bench-*.out")):
+        head, precision = path.stem.removeprefix("bench-").rsplit("-", 1)
+        beside = {(b["what"], b["precision"], b["batch"]): b for b in read(results / f"beside-{head}.out") or []}
+        for run in (read(path) or {}).get("runs", []):
+            others = [beside.get((what, precision, run["batch"])) for what in ("pytorch", "onnxruntime")]
+            stages, latency = run["stages_ms"], run["latency_ms"]
+            lines.append(
+                [
+                    head, precision, run["batch"], run["slots"],
+                    f"{run['pictures_per_second']:.0f}", f"{run['limit_pictures_per_second']:.0f}",
+                    f"{run['share_of_limit']:.3f}", f"{latency['p50']:.2f}", f"{latency['p99']:.2f}",
+                    *(f"{stages[s]:.3f}" for s in ("copy_in", "letterbox", "network", "decode", "copy_out", "nms")),
+                    *(f"{o['pictures_per_second']:.0f}" if o else "-" for o in others),
+                ]
+            )  # fmt: skip
+    return lines
+
+
+def main() -> None:
+    results = Path(sys.argv[1])
+    about = read(results / "environment.json") or {}
+    info = read(results / "info.json") or {}
+    if "simulated" in str(about.get("card")):
+        sys.exit("table.py: a simulated GPU's figures go nowhere")
+    usable = [t for t in info.get("tensorrt", []) if not t.get("reason")]
+    tensorrt = ", ".join(f"TensorRT {t['flavor']} {t['version']}" for t in usable)
+    print(f"## {about.get('date')}, {about.get('card')}\n")
+    print(f"Driver {about.get('driver')}, {tensorrt}, commit {about.get('commit')}, {about.get('system')}.\n")
+    steps = [line.split("\t") for line in (results / "steps.tsv").read_text().splitlines()]
+    print(rows("step | outcome | seconds", steps))
+    lines = speeds(results)
+    if lines:
+        print("Pictures of 1920x1080, a second; milliseconds of a batch.\n")
+        print(
+            rows(
+                "head | precision | batch | slots | pictures/s | enqueueV3 alone | share | p50 | p99 | copy in | "
+                "letterbox | network | decode | copy out | NMS | PyTorch, network alone | ONNX Runtime, network alone",
+                lines,
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
