@@ -220,10 +220,10 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 		}
 		defer timed.Close()
 	}
+	if largest, most := slices.Max(l.batches), d.MaxBatch(); most > 0 && largest > most {
+		return usagef("--batch %d: the model takes %s at most", largest, count(most, "picture"))
+	}
 	for _, batch := range l.batches {
-		if most := d.MaxBatch(); most > 0 && batch > most {
-			return usagef("--batch %d: the model takes %s at most", batch, count(most, "picture"))
-		}
 		load := bench.Load{
 			Pictures: l.pictures, Batch: batch, Concurrency: cmp.Or(l.concurrency, 2*d.Slots()), Warmup: l.warmup, Duration: l.duration,
 		}

@@ -55,8 +55,8 @@ typedef struct trtdet_context trtdet_context;
 /*
  * \param profile  0 for the first
  * \param stream  CUstream on which the profile is chosen; done when the call returns
- * \param memory, size  device memory, 256-byte aligned, of trtdet_engine_memory_size bytes or more, that stays while the
- *        context may run
+ * \param memory, size  device memory, 256-byte aligned, of trtdet_engine_memory_size bytes or more, that stays while
+ * the context may run
  * \param out  freed by trtdet_context_free
  */
 trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream, uint64_t memory,

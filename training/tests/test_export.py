@@ -60,8 +60,8 @@ MADE, OTHER = (128, 192), (160, 224)
 BOX, SCORE = 0.05, 1e-4  # pixels, and the score, that a detection may be off
 # In half precision every activation is rounded to 11 bits, and so are the maps: at 2 to 4 by up to 0.001. Predictions
 # are found to be off by up to 0.001 in all, and by 0.004 where the CPU computes in half itself (AVX512-FP16) and rounds
-# sums too; twice that is allowed. A box or a score may be off by what such a prediction moves it by: a centre by at most a
-# stride, a side by at most twice itself.
+# sums too; twice that is allowed. A box or a score may be off by what such a prediction moves it by: a centre by at
+# most a stride, a side by at most twice itself.
 HALF = 0.008
 
 

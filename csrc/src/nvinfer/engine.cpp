@@ -111,7 +111,8 @@ class NvContext final : public Context {
 NvEngine::NvEngine(std::shared_ptr<Binaries> binaries, Bytes plan, Bytes cache, std::shared_ptr<LogSink> log)
     : state_(new EngineState{std::move(binaries), Logger(std::move(log)), nullptr, nullptr, {}, {}, {}}) {
   // contexts with memory of their caller's
-  if (!kIsRtx && state_->binaries->version < 100100) throw Error(TRTDET_VERSION, "TensorRT 10.0 is too old: install 10.1 or newer");
+  if (!kIsRtx && state_->binaries->version < 100100)
+    throw Error(TRTDET_VERSION, "TensorRT 10.0 is too old: install 10.1 or newer");
   const SignalHandlers handlers;
   LogSink& sink = state_->logger.sink();
   sink.ForgetErrors();
@@ -150,9 +151,7 @@ ShapeRange NvEngine::ProfileShape(int32_t profile, const std::string& input) con
 
 std::unique_ptr<Plan> NvEngine::Cache() const { return std::make_unique<NvCache>(state_, state_->cache.Serialize()); }
 
-int64_t NvEngine::MemorySize(int32_t profile) const {
-  return state_->engine->getDeviceMemorySizeForProfileV2(profile);
-}
+int64_t NvEngine::MemorySize(int32_t profile) const { return state_->engine->getDeviceMemorySizeForProfileV2(profile); }
 
 std::unique_ptr<Context> NvEngine::CreateContext(int32_t profile, uint64_t stream, Memory memory) {
   return std::make_unique<NvContext>(state_, profile, stream, memory);

@@ -25,7 +25,7 @@ namespace simgpu {
 struct Work {
   std::function<void()> start;  // when it is put in, by the thread that does; may be empty
   std::function<void()> run;    // when its turn comes
-  bool marks = false;          // an event, and nothing else
+  bool marks = false;           // an event, and nothing else
   // Device memory that it uses, as far as the call says: addresses and sizes.
   std::vector<std::pair<uint64_t, uint64_t>> uses;
 };

@@ -338,8 +338,7 @@ class SimLibrary final : public trtdet::Library {
   std::unique_ptr<trtdet::Builder> CreateBuilder(std::shared_ptr<trtdet::LogSink>) override {
     return std::make_unique<SimBuilder>();
   }
-  std::unique_ptr<trtdet::Engine> LoadEngine(Bytes plan, Bytes cache,
-                                             std::shared_ptr<trtdet::LogSink> log) override {
+  std::unique_ptr<trtdet::Engine> LoadEngine(Bytes plan, Bytes cache, std::shared_ptr<trtdet::LogSink> log) override {
     Enter("trtdet_engine_load", TRTDET_PLAN);
     if (cache.size != 0 && std::string(static_cast<const char*>(cache.data), cache.size) != kCache) {
       log->Log(TRTDET_LOG_WARNING, "the runtime cache is another's: kernels are compiled again");
