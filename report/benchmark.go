@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -99,10 +98,7 @@ func (b *Benchmark) Write(format string, w io.Writer) error {
 	var err error
 	switch format {
 	case "json":
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(b)
+		return writeJSON(w, b)
 	case "md":
 		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n", b.about(), b.rates().RenderMarkdown(), b.stages().RenderMarkdown())
 	case "table":

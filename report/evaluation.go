@@ -49,10 +49,7 @@ func (e *Evaluation) Write(format string, w io.Writer) error {
 	var err error
 	switch format {
 	case "json":
-		encoder := json.NewEncoder(w)
-		encoder.SetEscapeHTML(false)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(e)
+		return writeJSON(w, e)
 	case "csv":
 		_, err = fmt.Fprintln(w, e.every().RenderCSV())
 	case "md":
@@ -64,6 +61,14 @@ func (e *Evaluation) Write(format string, w io.Writer) error {
 		return fmt.Errorf("format %q is none of %s", format, strings.Join(EvaluationFormats, ", "))
 	}
 	return err
+}
+
+// writeJSON writes what people may read too.
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
 }
 
 // plain is a table of columns apart by blanks, the first to the left.

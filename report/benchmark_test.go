@@ -1,0 +1,51 @@
+package report
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/trtdet/trtdet/bench"
+	"github.com/trtdet/trtdet/engine"
+)
+
+func TestBenchmark(t *testing.T) {
+	b := &Benchmark{Model: "m.engine", Device: "cuda:0", Height: 640, Width: 640, Pictures: "8 pictures"}
+	on := true
+	run := BenchmarkRun{Batch: 8, Slots: 2, Graphs: &on, Concurrency: 4, GPUs: []engine.GPUUse{{Device: "cuda:0", Utilization: 97.4, MemoryBytes: 3 << 30}}}
+	latency := make(bench.Latency, 1000)
+	for i := range latency {
+		latency[i] = time.Duration(i+1) * time.Microsecond
+	}
+	run.Set(&bench.Result{
+		Batches: 1000, PicturesPerSecond: 1900, Latency: latency,
+		Stages: engine.Timing{Queue: time.Millisecond, Network: 4 * time.Millisecond, Decode: 8 * time.Microsecond},
+	}, 2000)
+	b.Runs = append(b.Runs, run)
+	for _, format := range []string{"table", "md"} {
+		var out strings.Builder
+		if err := b.Write(format, &out); err != nil {
+			t.Fatal(err)
+		}
+		for _, words := range []string{"m.engine on cuda:0, input 640x640, 8 pictures", "4 callers", "1900", "2000", "0.950", "0.50", "0.99", "97 %", "3.0 GiB", "4.000", "0.008"} {
+			if !strings.Contains(out.String(), words) {
+				t.Errorf("%s does not say %q:\n%s", format, words, out.String())
+			}
+		}
+	}
+	var out strings.Builder
+	if err := b.Write("json", &out); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Runs []map[string]any
+	}
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	r := got.Runs[0]
+	if r["share_of_limit"] != 0.95 || r["graphs"] != true || r["latency_ms"].(map[string]any)["p99_9"] != 0.999 || r["stages_ms"].(map[string]any)["network"] != 4.0 {
+		t.Errorf("%v", r)
+	}
+}
