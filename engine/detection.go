@@ -45,7 +45,7 @@ type Result struct {
 type Timing struct {
 	Pictures int           // in the batch
 	Queue    time.Duration // the wait for a slot
-	CopyIn   time.Duration // of pixels, to the device
+	CopyIn   time.Duration // of pixels, into pinned memory and to the device
 	Letterbox, Network, Decode,
 	CopyOut time.Duration // of candidates, from the device
 	//lint:ignore ST1011 NMS is not a unit

@@ -1,4 +1,4 @@
-"""Makes what is run on a GPU: a yolov5s with each head, for any batch at 640x640, and pictures of 1920x1080.
+"""Makes what is run on a GPU: a yolov5s with each head, for any batch at 640x640, and pictures of 640x480 and 1920x1080.
 
     make_inputs.py FOLDER
 
@@ -15,6 +15,8 @@ import torch
 from PIL import Image
 
 TOP = Path(__file__).resolve().parents[2]
+# Those of the second size take seven times as long to copy: at high rates the copies are what bounds.
+SIZES = ((640, 480), (1920, 1080))
 sys.path.insert(0, str(TOP))
 
 from training.export import to_onnx, write  # noqa: E402 (the path has to be set first)
@@ -25,12 +27,14 @@ from beside import HEADS, config  # noqa: E402 isort: skip
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    for source in sorted((TOP / "models/emoji/images").glob("*.jpg")):
-        path = folder / "pictures" / source.name
-        if not path.exists():
-            with Image.open(source) as picture:
-                picture.resize((1920, 1080), Image.LANCZOS).save(path, quality=90)
+    for size in SIZES:
+        pictures = folder / "{}x{}".format(*size)
+        pictures.mkdir(parents=True, exist_ok=True)
+        for source in sorted((TOP / "models/emoji/images").glob("*.jpg")):
+            path = pictures / source.name
+            if not path.exists():
+                with Image.open(source) as picture:
+                    picture.resize(size, Image.LANCZOS).save(path, quality=90)
     for head in HEADS:
         path = folder / f"yolov5s-{head}.onnx"
         if path.exists():

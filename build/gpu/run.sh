@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# run.sh test    kernels, the same under compute-sanitizer, engines against ONNX Runtime, and yolov5s with each head built and run
-# run.sh bench   pictures a second of yolov5s with each head, beside PyTorch and ONNX Runtime
-# run.sh all     both
+# run.sh kernels   the kernels, and the same under compute-sanitizer; the pieces with TensorRT need not be there
+# run.sh engines   engines of every kind against ONNX Runtime
+# run.sh test      both of these
+# run.sh bench     yolov5s with each head built, held to ONNX Runtime and measured, beside PyTorch and ONNX Runtime
+# run.sh all       everything
 #
 # Runs what build/gpu/pack.sh made, on a machine with an NVIDIA GPU: from the folder with the pieces, which it joins first, or
-# from the tree. Everything goes on after a failure. Results lie in $RESULTS (gpu-results), results.md is the summary; the exit
-# status is 1 where a step failed. $HEADS are the heads that are built and measured ("coupled decoupled-base ...", default all),
-# $SECONDS_EACH how long each measurement takes (2).
+# from the tree. Everything goes on after a failure. Results lie in $RESULTS (gpu-results), those of an earlier run are added to;
+# results.md is the summary. The exit status is 1 where a step failed.
+#
+#   HEADS          that are measured ("coupled decoupled-base ...", default all)
+#   PRECISIONS     ("fp32 fp16")
+#   SECONDS_EACH   how long each measurement takes (2)
+#   BUILD_FLAGS    more flags of trtdet build, such as "--opt-level 5"
+#   TEST_FLAGS     of the engines' tests ("-test.short")
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,21 +25,14 @@ die() {
 	exit 1
 }
 
-# join unpacks the pieces that lie beside this script, once.
+# join NAME unpacks the pieces of that name that lie beside this script, once.
 join() {
-	local name
-	cd "$here"
-	if [[ ! -f unpacked/.complete ]]; then
-		sha256sum --quiet --check SHA256SUMS || die "pieces are missing or damaged: copy those above again"
-		rm -rf unpacked
-		mkdir unpacked
-		for name in trtdet tensorrt; do
-			cat "$name".tar.xz.* | xz -dc -T0 | tar -x -C unpacked
-		done
-		touch unpacked/.complete
-	fi
-	export TRTDET_TENSORRT=${TRTDET_TENSORRT:-$here/unpacked/tensorrt10}
-	RESULTS=$results exec "$here/unpacked/tree/build/gpu/run.sh" "$@"
+	local name=$1
+	[[ ! -f $here/unpacked/.$name ]] || return 0
+	(cd "$here" && grep "/$name\.tar" SHA256SUMS | sha256sum --quiet --check) || die "pieces are missing or damaged: copy those above again"
+	mkdir -p "$here/unpacked"
+	cat "$here/$name".tar.xz.* | xz -dc -T0 | tar -x -C "$here/unpacked"
+	touch "$here/unpacked/.$name"
 }
 
 failed=
@@ -47,6 +47,7 @@ step() {
 	*) status="exit status $status" failed=yes ;;
 	esac
 	printf '%s\t%s\t%s\n' "$name" "$status" $((SECONDS - start)) | tee -a "$results/steps.tsv"
+	[[ $status == ok ]]
 }
 
 environment() {
@@ -60,51 +61,62 @@ PYTHON
 	"$trtdet" info --format json >"$results/info.json"
 }
 
-run_tests() {
-	local kernels=$top/engine/internal/cuda sanitizer tool head
-	# the other test reads the source
-	step kernels 120 env -C "$kernels" ./cuda.test -test.v -test.skip TestAllowedCalls
+test_kernels() {
+	local kernels=$top/engine/internal/cuda sanitizer tool
+	# the other tests read the source, or run engines
+	step kernels 120 env -C "$kernels" ./cuda.test -test.v -test.run 'Letterbox|Decode' || true
 	sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null || true)
 	for tool in memcheck racecheck initcheck; do
 		if [[ -z $sanitizer ]]; then
 			say "no compute-sanitizer here: $tool is left out"
 			continue
 		fi
-		step "$tool" 180 env -C "$kernels" "$sanitizer" --tool "$tool" --error-exitcode 9 ./cuda.test -test.v -test.run 'Letterbox|Decode'
-	done
-	step parity 400 env -C "$top/tests/gpu" ./gpu.test -test.v -test.short
-	for head in $heads; do
-		build_engine "$head" fp32
-		build_engine "$head" fp16
-		step "run-$head" 60 "$trtdet" run "$engines/yolov5s-$head-fp16.engine" "$inputs/pictures" --batch 8 --nosave
+		step "$tool" 180 env -C "$kernels" "$sanitizer" --tool "$tool" --error-exitcode 9 ./cuda.test -test.v -test.run 'Letterbox|Decode' || true
 	done
 }
 
-# build_engine HEAD PRECISION builds and verifies an engine unless it is there.
+test_engines() {
+	step profiles 120 env -C "$top/engine/internal/cuda" ./cuda.test -test.v -test.run 'Profiles' || true
+	# shellcheck disable=SC2086 # flags
+	step engines 600 env -C "$top/tests/gpu" ./gpu.test -test.v ${TEST_FLAGS--test.short} || true
+}
+
+# build_engine HEAD PRECISION builds an engine unless it is there, verified or, where that fails, not.
 build_engine() {
-	local head=$1 precision=$2 engine=$engines/yolov5s-$1-$2.engine half=()
-	[[ $precision == fp32 ]] || half=(--half)
-	[[ -f $engine ]] || step "build-$head-$precision" 240 "$trtdet" build "$inputs/yolov5s-$head.onnx" -o "$engine" --batch 1:8:32 \
-		--timing-cache "$engines/timing.cache" --verify "$inputs/pictures" "${half[@]}"
+	local head=$1 precision=$2 engine=$engines/yolov5s-$1-$2.engine flags
+	[[ ! -f $engine ]] || return 0
+	read -ra flags <<<"--batch 1:8:32 --timing-cache $engines/timing.cache ${BUILD_FLAGS-}"
+	[[ $precision == fp32 ]] || flags+=(--half)
+	step "build-$head-$precision" 300 "$trtdet" build "$inputs/yolov5s-$head.onnx" -o "$engine" "${flags[@]}" --verify "$inputs/640x480" ||
+		step "build-unverified-$head-$precision" 300 "$trtdet" build "$inputs/yolov5s-$head.onnx" -o "$engine" "${flags[@]}"
 }
 
-run_bench() {
-	local head precision
+bench() {
+	local head precision size
 	for head in $heads; do
-		for precision in fp32 fp16; do
-			build_engine "$head" $precision
-			step "bench-$head-$precision" 300 "$trtdet" bench "$engines/yolov5s-$head-$precision.engine" --batch 1,8,32 --slots 1,2 \
-				--duration "${each}s" --format json --pictures "$inputs/pictures"
+		for precision in ${PRECISIONS:-fp32 fp16}; do
+			build_engine "$head" "$precision" || continue
+			for size in 640x480 1920x1080; do
+				step "bench-$head-$precision-$size" 300 "$trtdet" bench "$engines/yolov5s-$head-$precision.engine" --batch 1,8,32 --slots 1,2 \
+					--duration "${each}s" --warmup "${each}s" --format json --pictures "$inputs/$size" || true
+			done
 		done
-		step "beside-$head" 300 python3 "$top/build/gpu/beside.py" "$head" "$inputs" --seconds "$each"
+		step "beside-$head" 300 python3 "$top/build/gpu/beside.py" "$head" "$inputs" --seconds "$each" || true
 	done
 }
 
 case ${1:-} in
-test | bench | all) ;;
-*) die "want test, bench or all; the head of $0 says what they are" ;;
+kernels | engines | test | bench | all) ;;
+*) die "want kernels, engines, test, bench or all; the head of $0 says what they are" ;;
 esac
-[[ ! -f $here/SHA256SUMS ]] || join "$@"
+if [[ -f $here/SHA256SUMS ]]; then
+	join trtdet
+	if [[ $1 != kernels ]]; then
+		join tensorrt
+		export TRTDET_TENSORRT=${TRTDET_TENSORRT:-$here/unpacked/tensorrt10}
+	fi
+	RESULTS=$results exec "$here/unpacked/tree/build/gpu/run.sh" "$@"
+fi
 
 top=$(cd "$here/../.." && pwd)
 trtdet=$top/build/out/bin/trtdet
@@ -115,10 +127,10 @@ each=${SECONDS_EACH:-2}
 mkdir -p "$engines"
 export TRTDET_GPU=${TRTDET_GPU:-1} TRTDET_NETS=$top/build/out/nets TRTDET_ONNXRUNTIME=$top/build/deps/onnxruntime/lib/libonnxruntime.so
 nvidia-smi >"$results/nvidia-smi.txt" 2>&1 || die "no NVIDIA GPU or driver here (nvidia-smi): this runs on a machine that has one"
-: >"$results/steps.tsv"
 environment
-[[ $1 == bench ]] || run_tests
-[[ $1 == test ]] || run_bench
+case $1 in kernels | test | all) test_kernels ;; esac
+case $1 in engines | test | all) test_engines ;; esac
+case $1 in bench | all) bench ;; esac
 python3 "$top/build/gpu/table.py" "$results" >"$results/results.md"
 cat "$results/results.md"
 [[ -z $failed ]] || die "some steps failed: $results/NAME.log and NAME.out say why"

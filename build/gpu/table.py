@@ -28,17 +28,17 @@ def read(path: Path) -> list | dict | None:
 
 
 def speeds(results: Path) -> list[list[object]]:
-    """Returns a line for each head, precision, batch and number of slots."""
+    """Returns a line for each head, precision, size of pictures, batch and number of slots."""
     lines = []
     for path in sorted(results.glob("bench-*.out")):
-        head, precision = path.stem.removeprefix("bench-").rsplit("-", 1)
+        head, precision, size = path.stem.removeprefix("bench-").rsplit("-", 2)
         beside = {(b["what"], b["precision"], b["batch"]): b for b in read(results / f"beside-{head}.out") or []}
         for run in (read(path) or {}).get("runs", []):
             others = [beside.get((what, precision, run["batch"])) for what in ("pytorch", "onnxruntime")]
             stages, latency = run["stages_ms"], run["latency_ms"]
             lines.append(
                 [
-                    head, precision, run["batch"], run["slots"],
+                    head, precision, size, run["batch"], run["slots"],
                     f"{run['pictures_per_second']:.0f}", f"{run['limit_pictures_per_second']:.0f}",
                     f"{run['share_of_limit']:.3f}", f"{latency['p50']:.2f}", f"{latency['p99']:.2f}",
                     *(f"{stages[s]:.3f}" for s in ("copy_in", "letterbox", "network", "decode", "copy_out", "nms")),
@@ -62,10 +62,10 @@ def main() -> None:
     print(rows("step | outcome | seconds", steps))
     lines = speeds(results)
     if lines:
-        print("Pictures of 1920x1080, a second; milliseconds of a batch.\n")
+        print("Pictures a second; milliseconds of a batch.\n")
         print(
             rows(
-                "head | precision | batch | slots | pictures/s | enqueueV3 alone | share | p50 | p99 | copy in | "
+                "head | precision | pictures | batch | slots | pictures/s | enqueueV3 alone | share | p50 | p99 | copy in | "
                 "letterbox | network | decode | copy out | NMS | PyTorch, network alone | ONNX Runtime, network alone",
                 lines,
             )

@@ -57,6 +57,7 @@ func (s *slot) run(pictures []*imaging.Picture, conf float32) ([]backend.Found, 
 		return nil, backend.Timing{}, err
 	}
 	s.setBlock(header, len(pictures), conf)
+	placed := time.Since(start)
 	if err := s.do(func() error {
 		if err := s.copyIn(used); err != nil {
 			return err
@@ -82,6 +83,7 @@ func (s *slot) run(pictures []*imaging.Picture, conf float32) ([]backend.Found, 
 		if timing, err = s.timing(); err != nil {
 			return nil, backend.Timing{}, err
 		}
+		timing.CopyIn += placed
 	}
 	return found, timing, s.capture(bucket)
 }

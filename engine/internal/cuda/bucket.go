@@ -24,12 +24,14 @@ func (s *slot) newBucket(size int) (*bucket, error) {
 		memory, bytes = s.activations.Address(), s.activations.Size()
 	}
 	b := &bucket{size: size}
+	s.device.making.Lock()
 	err := s.device.Do(func() (err error) {
 		if b.context, err = s.engine.NewContext(s.shape.profile, s.stream.Handle(), memory, bytes); err != nil {
 			return err
 		}
 		return b.context.SetShape(s.shape.input.Name, s.inputDims(size))
 	})
+	s.device.making.Unlock()
 	if err != nil {
 		return nil, errors.Join(err, b.close(s.device))
 	}
@@ -72,6 +74,7 @@ func (s *slot) capture(b *bucket) error {
 		return nil
 	}
 	reason := "TensorRT says that it cannot be captured"
+	s.device.making.Lock()
 	err := s.device.Do(func() (err error) {
 		if !b.context.Capturable(s.stream.Handle()) {
 			return nil
@@ -79,6 +82,7 @@ func (s *slot) capture(b *bucket) error {
 		b.graph, err = s.stream.Capture(func() error { return s.compute(b) })
 		return err
 	})
+	s.device.making.Unlock()
 	if isLost(err) {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 
 	"gorgonia.org/cu"
 )
@@ -15,6 +16,9 @@ type Device struct {
 
 	device  cu.Device
 	context cu.CUContext
+	// making is held while TensorRT makes a context and while work is captured:
+	// what it does then may not happen beside a capture.
+	making sync.Mutex
 }
 
 // Count returns how many GPUs the driver sees.

@@ -22,20 +22,19 @@ func (d *Device) stage(size int) (*staged, error) {
 }
 
 // grow replaces the memory by size bytes unless there are as many. What was in
-// it is lost; no work may be under way that uses it.
+// it is lost, unless there is no room: then all stays as it is. No work may be
+// under way that uses it.
 func (s *staged) grow(d *Device, size int) error {
 	if s.device != nil && s.device.Size() >= size {
 		return nil
-	}
-	if err := s.Close(); err != nil {
-		return err
 	}
 	made, err := d.stage(size)
 	if err != nil {
 		return err
 	}
+	old := *s
 	*s = *made
-	return nil
+	return old.Close()
 }
 
 // Close frees both. It is safe to call twice.
