@@ -26,6 +26,8 @@ const (
 	mostBenched = 64
 	// sampleInterval is how often NVML is asked; it answers for the last 100 ms or more.
 	sampleInterval = 100 * time.Millisecond
+	// fewestBatches is how many have to be measured for figures to mean something.
+	fewestBatches = 20
 )
 
 func benchCommand() *cli.Command {
@@ -44,7 +46,7 @@ func benchCommand() *cli.Command {
 		Flags: slices.Concat(deviceFlags(), []cli.Flag{
 			&cli.StringFlag{Category: categoryLoad, Name: "batch", Usage: "pictures at once, as `LIST`: 1,8,32", Value: "1"},
 			&cli.StringFlag{Category: categoryLoad, Name: "slots", Usage: "batches in the network at once, as `LIST`: 1,2,4", DefaultText: "2 of each GPU, 1 on the CPU"},
-			&cli.StringFlag{Category: categoryLoad, Name: "graphs", Usage: "CUDA graphs `ON`, off, or on,off", Value: "on"},
+			&cli.StringFlag{Category: categoryLoad, Name: "graphs", Usage: "whether a GPU gets a batch as one CUDA graph, as `LIST`: on, off or on,off", Value: "on"},
 			&cli.IntFlag{Category: categoryLoad, Name: "concurrency", Usage: "`N` callers in a closed loop", DefaultText: "twice the slots"},
 			&cli.StringFlag{Category: categoryLoad, Name: "rate", Usage: "pictures a second that arrive in an open loop, as `LIST`", DefaultText: "a closed loop"},
 			&cli.DurationFlag{Category: categoryLoad, Name: "duration", Usage: "`TIME` of each measurement", Value: 5 * time.Second},
@@ -275,6 +277,9 @@ func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load ben
 		return err
 	}
 	run.Set(result, (before+after)/2)
+	if result.Batches < fewestBatches {
+		fmt.Fprintf(l.console, "trtdet: warning: %s: %d batches in %s are too few to tell much: a longer --duration has more\n", what, result.Batches, load.Duration)
+	}
 	if timed == d {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/model"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
 
@@ -111,6 +112,75 @@ func TestAfterAFailure(t *testing.T) {
 		}
 		if captured := strings.Contains(call, "Capture") || call == "cuGraphInstantiate"; !captured && failures == 0 {
 			t.Errorf("%s never failed", call)
+		}
+	}
+}
+
+// TestRoomGrows has memory run out when a picture has more candidates than there
+// was room for: the next batch of the same model finds all of them.
+func TestRoomGrows(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real driver does not fail when it is told to")
+	}
+	all := pictures(t)[:3]
+	conf := float32(1e-6) // thousands of candidates
+	o := engine.Options{Height: 256, Width: 256, Head: model.Hints{Conf: &conf}}
+	want, err := open(t, carried, o).DetectBatch(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 3, Opt: 3, Max: 3}})
+	simgpu.CheckClean(t)
+	for _, call := range []string{"cuMemAlloc", "cuMemHostAlloc"} {
+		for nth := int64(1); nth <= 2; nth++ { // room for pixels, then for candidates
+			d := open(t, plan, engine.Options{Device: devices(1), Slots: 1, Head: o.Head})
+			simgpu.Fail(call, nth, outOfMemory)
+			_, err := d.DetectBatch(t.Context(), all)
+			simgpu.Fail("", 0, 0)
+			if err == nil || !strings.Contains(err.Error(), call) {
+				t.Fatalf("%s, call %d: %v", call, nth, err)
+			}
+			for range 2 {
+				got, err := d.DetectBatch(t.Context(), all)
+				if err != nil {
+					t.Fatalf("after %s had failed: %v", call, err)
+				}
+				for i := range got {
+					same(t, "after "+call, got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+// TestFreeFails has each call that frees fail when a model is closed: the error
+// names it, and all else is freed.
+func TestFreeFails(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real driver does not fail when it is told to")
+	}
+	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256})
+	for _, call := range []string{
+		"cuMemFree", "cuMemFreeHost", "cuModuleUnload", "cuStreamDestroy", "cuEventDestroy", "cuDevicePrimaryCtxRelease", "cuGraphExecDestroy",
+	} {
+		clean := simgpu.Count()
+		d, err := engine.Open(plan, &engine.Options{Device: devices(1), Slots: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second is of a graph
+			if _, err := d.Detect(t.Context(), pictures(t)[0]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		simgpu.Fail(call, 1, outOfMemory)
+		err = d.Close()
+		simgpu.Fail("", 0, 0)
+		if err == nil || !strings.Contains(err.Error(), call) {
+			t.Errorf("%s: %v", call, err)
+		}
+		if left := simgpu.Count(); left.Live() > clean.Live()+1 {
+			t.Errorf("%s: left %+v, before there was %+v", call, left, clean)
 		}
 	}
 }

@@ -110,6 +110,11 @@ type Counts struct {
 	Violations                                                                   int
 }
 
+// Live is how many things there are on the devices.
+func (c Counts) Live() int {
+	return c.Contexts + c.Allocations + c.Pinned + c.Streams + c.Events + c.Modules + c.Graphs + c.Executables
+}
+
 // Count returns the counts of this moment.
 func Count() Counts {
 	c := C.count(symbol("simgpu_count"))
