@@ -9,7 +9,7 @@ usage: build/setup.sh [build] [test] [lint] [gpu]
   build   (default) compilers, Go, nvcc, TensorRT-RTX, TensorRT and CUDA headers, ONNX Runtime: what `make build` and `make demo` need
   test    build, and what the tests compare with: Python packages, YOLOv5's own code, third-party models, photographs
   lint    clang-format, clang-tidy, ruff, shellcheck, staticcheck
-  gpu     TensorRT 10's libraries, by Maven (530 MB), for the pack that goes to a GPU machine
+  gpu     TensorRT 10's libraries, by Maven (1.1 GB), for the pack that goes to a GPU machine
 
 build/setup.sh --tree-hash DIR   prints the hash of a folder as the [headers] of build/pins hold it
 
@@ -414,7 +414,7 @@ tensorrt10() {
 	has mvn || install mvn maven
 	find_python
 	say "TensorRT 10 ($artifact)"
-	# a repository of its own, so that the half gigabyte does not stay in the user's
+	# a repository of its own, so that the gigabyte does not stay in the user's
 	quietly mvn --batch-mode -Dmaven.repo.local="$tmp/m2" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
 		-Dartifact="$artifact" -DoutputDirectory="$tmp/maven" || die "Maven could not fetch $artifact; the lines above say why"
 	[[ $(sha256sum <"$(echo "$tmp"/maven/*.jar)") == "$hash  -" ]] || die "$artifact is not what build/pins expects"

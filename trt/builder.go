@@ -25,8 +25,8 @@ type Builder struct {
 	c  *C.trtdet_builder // nil when closed
 }
 
-// NewBuilder makes a builder whose log goes to log: TensorRT's verbose lines at
-// slog.LevelDebug, its internal errors at LevelInternalError; nil drops them.
+// NewBuilder makes a builder whose log goes to log: TensorRT's information and
+// verbose lines at slog.LevelDebug, its internal errors at LevelInternalError; nil drops them.
 // CUDA's complaints about a missing driver come at LevelDebug.
 //
 // Errors: ErrNoDriver from TensorRT 10 and 11 on a machine without a GPU.

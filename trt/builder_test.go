@@ -342,11 +342,11 @@ func (s *syncBuffer) String() string {
 
 func TestLog(t *testing.T) {
 	var log syncBuffer
-	b := rtxBuilder(t, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo})))
+	b := rtxBuilder(t, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	n := parse(t, b, convNet(1, 32))
 	build(t, b, n, BuildConfig{})
 	text := log.String()
-	if !strings.Contains(text, "level=INFO") || strings.Contains(text, "level=DEBUG") {
+	if !strings.Contains(text, "level=DEBUG") || strings.Contains(text, "level=INFO") {
 		t.Errorf("levels are not as asked for:\n%s", text)
 	}
 	if strings.Contains(text, "level=ERROR") || strings.Contains(text, "error: 35") {
@@ -360,7 +360,7 @@ func TestLog(t *testing.T) {
 }
 
 func TestLevel(t *testing.T) {
-	want := []slog.Level{slog.LevelError + 4, slog.LevelError, slog.LevelWarn, slog.LevelInfo, slog.LevelDebug}
+	want := []slog.Level{slog.LevelError + 4, slog.LevelError, slog.LevelWarn, slog.LevelDebug, slog.LevelDebug}
 	for severity, l := range want {
 		if got := level(severity); got != l {
 			t.Errorf("severity %d is %v, want %v", severity, got, l)

@@ -12,7 +12,8 @@ import (
 // LevelInternalError is the level of what TensorRT calls an internal error.
 const LevelInternalError = slog.LevelError + 4
 
-// level maps nvinfer1::ILogger::Severity.
+// level maps nvinfer1::ILogger::Severity. What TensorRT calls information, such
+// as how much memory each step takes, is for who looks into it.
 func level(severity int) slog.Level {
 	switch severity {
 	case 0:
@@ -21,8 +22,6 @@ func level(severity int) slog.Level {
 		return slog.LevelError
 	case 2:
 		return slog.LevelWarn
-	case 3:
-		return slog.LevelInfo
 	}
 	return slog.LevelDebug
 }

@@ -15,6 +15,9 @@ class SharedObject {
   SharedObject(const SharedObject&) = delete;
   SharedObject& operator=(const SharedObject&) = delete;
 
+  // What it was loaded as.
+  const std::string& path() const noexcept { return path_; }
+
   // Throws Error(TRTDET_LIBRARY) when the library has no such symbol.
   template <typename Function>
   Function Symbol(const char* name) const {

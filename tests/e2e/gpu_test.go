@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"math"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -123,4 +125,35 @@ func TestBench(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TensorRT asks the loader for what it builds with by name, wherever TensorRT
+// lies: it has to be there already. This one crashes where it is not.
+func TestBuilderResources(t *testing.T) {
+	simulatedGPUs(t, "1")
+	dir := t.TempDir()
+	for name, source := range map[string]string{
+		"libnvinfer.so.10": `#include <dlfcn.h>
+			#include <stdlib.h>
+			int tensorrt_version_10_1_0_4;
+			int getInferLibVersion(void) { return 100100; }
+			void *createInferRuntime_INTERNAL(void *log, int version) { abort(); }
+			void *createInferBuilder_INTERNAL(void *log, int version) {
+			  if (dlopen("libnvinfer_builder_resource_sm90.so.10.1.0", RTLD_LAZY) == NULL) abort();
+			  return NULL;
+			}`,
+		"libnvonnxparser.so.10":                      "int createNvOnnxParser_INTERNAL;",
+		"libnvinfer_builder_resource_sm90.so.10.1.0": "int kernels;",
+	} {
+		cc := exec.Command("cc", "-shared", "-fPIC", "-x", "c", "-", "-Wl,-soname,"+name, "-o", filepath.Join(dir, name))
+		cc.Stdin = strings.NewReader(source)
+		if out, err := cc.CombinedOutput(); err != nil {
+			t.Fatalf("cc: %v\n%s", err, out)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "libnvinfer_builder_resource_ptx.so.10.1.0"), []byte("damaged"), 0o644); err != nil {
+		t.Fatal(err) // one that is not needed
+	}
+	t.Setenv("TRTDET_TENSORRT", dir)
+	fails(t, dir, 1, []string{"TensorRT made no builder"}, "build", carried(), "-o", "m.engine", "--quiet", "--imgsz", "256")
 }

@@ -200,7 +200,14 @@ std::unique_ptr<Plan> NvNetwork::Build(const BuildConfig& config, const Progress
 
   std::unique_ptr<nvinfer1::IHostMemory> plan(state_->builder->buildSerializedNetwork(*network_, *nv));
   if (monitor.canceled()) throw Error(TRTDET_CANCELED, "the build was canceled");
-  if (plan == nullptr || plan->size() == 0) throw Error(TRTDET_BUILD, "TensorRT built no plan", sink.Errors());
+  if (plan == nullptr || plan->size() == 0) {
+    const std::string errors = sink.Errors();
+    const bool incomplete = errors.find("libnvinfer_builder_resource") != std::string::npos;
+    throw Error(TRTDET_BUILD,
+                incomplete ? "this TensorRT has not all that it builds with for this GPU: install all of TensorRT"
+                           : "TensorRT built no plan",
+                errors);
+  }
   return std::make_unique<NvPlan>(state_, std::move(plan), timing_cache.Serialize());
 }
 

@@ -218,7 +218,8 @@ func (b *Backend) Maps(ctx context.Context, pictures []*imaging.Picture) (maps [
 	return maps, err
 }
 
-// NetworkRate implements backend.Backend: enqueueV3 over and over.
+// NetworkRate implements backend.Backend: enqueueV3, or a graph of it, over and
+// over.
 func (b *Backend) NetworkRate(ctx context.Context, pictures int, d time.Duration) (float64, error) {
 	if err := b.checkBatch(pictures); err != nil {
 		return 0, err

@@ -29,6 +29,10 @@ func planOf(t *testing.T, n *model.Network, library *trt.Library, shapes ...[4]i
 		t.Fatal(err)
 	}
 	var c trt.BuildConfig
+	if simgpu.Real() { // whose builder times kernels for minutes otherwise
+		fast := 0
+		c.OptLevel = &fast
+	}
 	for _, s := range shapes {
 		least, largest := []int{s[0], 3, s[2], s[3]}, []int{s[1], 3, s[2], s[3]}
 		c.Profiles = append(c.Profiles, trt.Profile{n.Inputs[0].Name: {Min: least, Opt: largest, Max: largest}})

@@ -73,27 +73,33 @@ func (s *slot) capture(b *bucket) error {
 	if !s.graphs || b.graph != nil || b.plain {
 		return nil
 	}
-	reason := "TensorRT says that it cannot be captured"
-	s.device.making.Lock()
-	err := s.device.Do(func() (err error) {
-		if !b.context.Capturable(s.stream.Handle()) {
-			return nil
-		}
-		b.graph, err = s.stream.Capture(func() error { return s.compute(b) })
+	var err error
+	if b.graph, err = s.record(b, func() error { return s.compute(b) }); isLost(err) {
 		return err
-	})
-	s.device.making.Unlock()
-	if isLost(err) {
-		return err
-	}
-	if err != nil {
-		reason = err.Error()
 	}
 	if b.graph == nil {
+		reason := "TensorRT says that it cannot be captured"
+		if err != nil {
+			reason = err.Error()
+		}
 		b.plain = true
 		s.log.Warn("batches run without a CUDA graph", "device", s.device, "batch", b.size, "reason", reason)
 	}
 	return nil
+}
+
+// record makes a graph of what add does with a bucket's context; nil where
+// TensorRT says that it cannot be captured.
+func (s *slot) record(b *bucket, add func() error) (graph *Graph, err error) {
+	s.device.making.Lock()
+	defer s.device.making.Unlock()
+	err = s.device.Do(func() (err error) {
+		if b.context.Capturable(s.stream.Handle()) {
+			graph, err = s.stream.Capture(add)
+		}
+		return err
+	})
+	return graph, err
 }
 
 // dropGraph frees the graph.

@@ -6,16 +6,31 @@ import "errors"
 // clock: enough to hide the look, few enough to end in time.
 const burst = 8
 
-// rate runs the network alone until stop says so, and returns how often.
+// rate runs the network alone until stop says so, and returns how often. It
+// goes to the GPU as batches do, as a graph where they are graphs.
 func (s *slot) rate(pictures int, stop func() bool) (runs int, err error) {
 	b, err := s.bucketFor(pictures)
 	if err != nil {
 		return 0, err
 	}
+	enqueue := func() error { return b.context.Enqueue(s.stream.Handle()) }
+	if err := s.do(enqueue); err != nil { // TensorRT wants a run before a capture
+		return 0, err
+	}
+	if s.graphs && !b.plain {
+		graph, err := s.record(b, enqueue)
+		if err != nil {
+			return 0, err
+		}
+		if graph != nil {
+			defer func() { err = errors.Join(err, graph.Close()) }()
+			enqueue = func() error { return s.stream.Replay(graph) }
+		}
+	}
 	for !stop() {
 		if err := s.do(func() (err error) {
 			for range burst {
-				err = errors.Join(err, b.context.Enqueue(s.stream.Handle()))
+				err = errors.Join(err, enqueue())
 			}
 			return err
 		}); err != nil {
