@@ -17,11 +17,12 @@ HEADER := $(shell sha256sum csrc/include/trtdet.h | cut -c1-16)
 LDFLAGS = $(VERSION:%=-X main.version=%) -X main.commit=$(COMMIT) -X main.library=$(LIBRARY)
 GO_FLAGS = -gcflags 'github.com/trtdet/trtdet/trt=-D $(HEADER)' -ldflags '$(LDFLAGS)'
 
+PREFIX ?= /usr/local
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
 ROUNDS ?= 5
 
-.PHONY: help gpu-pack gpu-test gpu-bench nets setup setup-test setup-lint build library simgpu demo test test-full lint bench microbench fuzz clean distclean
+.PHONY: help install gpu-pack gpu-test gpu-bench nets setup setup-test setup-lint build library simgpu demo test test-full lint bench microbench fuzz clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -40,6 +41,9 @@ build: library ## build/out/bin/trtdet
 simgpu: library ## the simulated GPU that tests run on where there is none: build/out/simgpu
 	@cmake --preset release -DTRTDET_SIMGPU=ON >$(OUT)/cmake.log || { cat $(OUT)/cmake.log; exit 1; }
 	@cmake --build --preset release --target simgpu simgpu_tensorrt
+
+install: build ## trtdet, and what a Go module of your own is built with, into PREFIX (/usr/local)
+	@build/install.sh "$(PREFIX)"
 
 demo: build ## build an engine from the model that the repository carries, and find objects in pictures
 	@build/demo.sh

@@ -130,13 +130,14 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *console) *cli.App {
 			"  trtdet eval model.onnx --data data.yaml  measure a model on labelled pictures\n" +
 			"  trtdet bench model.engine                measure how many pictures a second it takes\n" +
 			"  trtdet info                              what this machine has to work with\n" +
-			"  trtdet info model.onnx                   what trtdet knows of a model",
+			"  trtdet info model.onnx                   what trtdet knows of a model\n" +
+			"  eval \"$(trtdet env)\"                    what a Go module of your own is built with",
 		Version:                version,
 		Reader:                 stdin,
 		Writer:                 stdout,
 		ErrWriter:              stderr,
 		UseShortOptionHandling: false,
-		Commands:               []*cli.Command{buildCommand(), runCommand(), evalCommand(), benchCommand(), infoCommand(), completionCommand(), buildChildCommand()},
+		Commands:               []*cli.Command{buildCommand(), runCommand(), evalCommand(), benchCommand(), infoCommand(), envCommand(), completionCommand(), buildChildCommand()},
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Usage: "print TensorRT's own log too"},
 		},

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// oldestCUDA is the CUDA_VERSION of cuda.h that trtdet's Go code needs.
+const oldestCUDA = 12000
+
+func envCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "env",
+		Usage: "print what a Go module of your own is built with",
+		Description: "Where trtdet was installed (make install PREFIX=...), prints CGO_CFLAGS and CGO_LDFLAGS for go build, as a\n" +
+			"shell reads them. What they hold already stays in them. CUDA's headers, 12 or newer, have to be on the machine,\n" +
+			"none of NVIDIA's libraries.\n\n" +
+			"Examples:\n" +
+			"  eval \"$(trtdet env)\" && go build\n" +
+			"  trtdet env --cuda /usr/local/cuda-13.0",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "cuda", Usage: "`FOLDER` of CUDA, or of its cuda.h", DefaultText: "$CUDA_HOME, $CUDA_PATH, /usr/local/cuda, /usr"},
+			&cli.StringFlag{Name: "format", Usage: "`FORMAT`: shell or json", Value: "shell"},
+		},
+		Action: printEnv,
+	}
+}
+
+// goEnv is the environment of a go build.
+type goEnv struct {
+	CFlags  string `json:"CGO_CFLAGS"`
+	LDFlags string `json:"CGO_LDFLAGS"`
+}
+
+func printEnv(c *cli.Context) error {
+	format := c.String("format")
+	if format != "shell" && format != "json" {
+		return usagef("--format %s: want shell or json", format)
+	}
+	if c.NArg() > 0 {
+		return usagef("env: want no arguments, got %d; see trtdet env --help", c.NArg())
+	}
+	prefix, err := installedIn()
+	if err != nil {
+		return err
+	}
+	cuda, err := cudaHeaders(c.String("cuda"))
+	if err != nil {
+		return err
+	}
+	// ours before CUDA's, which it includes
+	e := goEnv{
+		CFlags: join(cgoDefault("CGO_CFLAGS"), "-Wno-deprecated-declarations",
+			flag("-I", filepath.Join(prefix, "include/trtdet/cuda")), flag("-I", cuda)),
+		LDFlags: join(flag("-L", filepath.Join(prefix, "lib/trtdet")), cgoDefault("CGO_LDFLAGS")),
+	}
+	if format == "json" {
+		return printJSON(c.App.Writer, e)
+	}
+	fmt.Fprintf(c.App.Writer, "export CGO_CFLAGS=%s\nexport CGO_LDFLAGS=%s\n", shellQuoted(e.CFlags), shellQuoted(e.LDFlags))
+	return nil
+}
+
+// installedIn returns the PREFIX that this program lies in.
+func installedIn() (string, error) {
+	program, err := os.Executable()
+	if err == nil {
+		program, err = filepath.EvalSymlinks(program)
+	}
+	if err != nil {
+		return "", err
+	}
+	prefix := filepath.Dir(filepath.Dir(program))
+	if _, err := os.Stat(filepath.Join(prefix, "lib/trtdet/libtrtdet.a")); err != nil {
+		return "", fmt.Errorf("%s was not installed, there is no %s: run make install PREFIX=... in trtdet's checkout, and the trtdet that it installs",
+			program, filepath.Join(prefix, "lib/trtdet/libtrtdet.a"))
+	}
+	return prefix, nil
+}
+
+var cudaVersion = regexp.MustCompile(`(?m)^\s*#\s*define\s+CUDA_VERSION\s+(\d+)`)
+
+// cudaHeaders returns the folder of cuda.h: given, or in the usual places.
+func cudaHeaders(given string) (string, error) {
+	places := []string{given}
+	if given == "" {
+		places = []string{os.Getenv("CUDA_HOME"), os.Getenv("CUDA_PATH"), "/usr/local/cuda", "/usr"}
+	}
+	for _, place := range places {
+		if place == "" {
+			continue
+		}
+		for _, folder := range []string{filepath.Join(place, "include"), place} {
+			header, err := os.ReadFile(filepath.Join(folder, "cuda.h"))
+			if err != nil {
+				continue
+			}
+			var number int
+			if found := cudaVersion.FindSubmatch(header); found != nil {
+				fmt.Sscan(string(found[1]), &number) // digits
+			}
+			if number < oldestCUDA {
+				return "", fmt.Errorf("%s is of CUDA %d.%d, 12 or newer is needed: name another with --cuda",
+					filepath.Join(folder, "cuda.h"), number/1000, number%1000/10)
+			}
+			return filepath.Abs(folder)
+		}
+	}
+	return "", fmt.Errorf("no cuda.h in %s: install CUDA's headers (pip install nvidia-cuda-runtime has them, in nvidia/cu13/include) and name their folder with --cuda",
+		strings.Join(nonEmpty(places), ", "))
+}
+
+func nonEmpty(words []string) []string {
+	var kept []string
+	for _, w := range words {
+		if w != "" {
+			kept = append(kept, w)
+		}
+	}
+	return kept
+}
+
+// cgoDefault is what a variable holds, or what go takes where it is not set.
+func cgoDefault(name string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return "-O2 -g"
+}
+
+func join(flags ...string) string { return strings.Join(flags, " ") }
+
+// flag is one flag with a path, as go splits it from others.
+func flag(name, path string) string {
+	if strings.ContainsAny(path, " \t\n'") {
+		return `"` + name + path + `"`
+	}
+	return name + path
+}
+
+// shellQuoted is a word of a shell.
+func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
