@@ -1,4 +1,4 @@
-"""Makes what is run on a GPU: a yolov5s with each head, for any batch at 640x640, and pictures of 640x480 and 1920x1080.
+"""Makes what is run on a GPU: a yolov5s with each head, for any batch at 640x640, and pictures of two sizes.
 
     make_inputs.py FOLDER
 

@@ -65,8 +65,9 @@ def main() -> None:
         print("Pictures a second; milliseconds of a batch.\n")
         print(
             rows(
-                "head | precision | pictures | batch | slots | pictures/s | enqueueV3 alone | share | p50 | p99 | copy in | "
-                "letterbox | network | decode | copy out | NMS | PyTorch, network alone | ONNX Runtime, network alone",
+                "head | precision | pictures | batch | slots | pictures/s | network alone | share | p50 | p99 | "
+                "copy in | letterbox | network | decode | copy out | NMS | "
+                "PyTorch, network alone | ONNX Runtime, network alone",
                 lines,
             )
         )
