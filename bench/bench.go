@@ -18,7 +18,7 @@ import (
 
 // Detector is what is measured, an *engine.Detector.
 type Detector interface {
-	DetectBatch(ctx context.Context, pictures []*imaging.Picture) ([]engine.Result, error)
+	DetectBatch(ctx context.Context, pictures []imaging.Source) ([]engine.Result, error)
 }
 
 // Load is the work that a Detector is given.
@@ -158,7 +158,7 @@ func (r *run) openLoop(ctx context.Context) {
 
 // batch runs the next batch, which arrived at a time.
 func (r *run) batch(ctx context.Context, arrived time.Time) {
-	pictures := make([]*imaging.Picture, r.load.Batch)
+	pictures := make([]imaging.Source, r.load.Batch)
 	r.mu.Lock()
 	for i := range pictures {
 		pictures[i] = r.load.Pictures[r.next%len(r.load.Pictures)]

@@ -21,7 +21,7 @@ type slow struct {
 	err     error
 }
 
-func (s *slow) DetectBatch(ctx context.Context, pictures []*imaging.Picture) ([]engine.Result, error) {
+func (s *slow) DetectBatch(ctx context.Context, pictures []imaging.Source) ([]engine.Result, error) {
 	start := time.Now()
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()

@@ -57,7 +57,7 @@ func detectFromMany(t *testing.T, d *Detector) {
 			for round := range 4 {
 				i := (worker + round) % len(pictures)
 				j := (i + 1) % len(pictures)
-				got, err := d.DetectBatch(t.Context(), []*imaging.Picture{pictures[i], pictures[j]})
+				got, err := d.DetectBatch(t.Context(), []imaging.Source{pictures[i], pictures[j]})
 				if err != nil {
 					t.Error(err)
 					return

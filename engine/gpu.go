@@ -36,25 +36,25 @@ func checkDevice(path string, d Device) error {
 }
 
 // openPlan gets a TensorRT engine ready to run.
-func openPlan(path string, o *Options) (*Detector, error) {
+func openPlan(path string, o *Options) (*core, error) {
 	m, plan, err := readPlan(path)
 	if err != nil {
 		return nil, err
 	}
-	d := &Detector{spec: model.Spec{
+	c := &core{spec: model.Spec{
 		Head: m.Head, Preprocess: m.Preprocess, Names: m.Names, Thresholds: m.Thresholds,
 		Inputs: m.Inputs, Outputs: m.Outputs, Precision: m.Precision,
 	}}
 	if o.Head.Conf != nil {
-		d.spec.Thresholds.Conf = *o.Head.Conf
+		c.spec.Thresholds.Conf = *o.Head.Conf
 	}
 	if o.Head.IoU != nil {
-		d.spec.Thresholds.IoU = *o.Head.IoU
+		c.spec.Thresholds.IoU = *o.Head.IoU
 	}
-	if d.height, d.width, err = planSize(m, o.Height, o.Width); err != nil {
+	if c.height, c.width, err = planSize(m, o.Height, o.Width); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := d.setNMS(o); err != nil {
+	if err := c.setNMS(o); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	library, err := trt.Load(trt.Flavor(m.TensorRT.Flavor), "")
@@ -71,15 +71,15 @@ func openPlan(path string, o *Options) (*Detector, error) {
 	}
 	b.watch = gpus.NewWatch(b.management, b.devices)
 	b.Backend, err = cuda.Open(plan, library, cuda.Config{
-		Devices: b.ordinals(), Head: m.Head, Preprocess: m.Preprocess, Height: d.height, Width: d.width,
+		Devices: b.ordinals(), Head: m.Head, Preprocess: m.Preprocess, Height: c.height, Width: c.width,
 		Slots: o.Slots, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs,
 		Cache: b.cache.read(), Explain: b.watch.Explain, Log: logger(o.Log),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, b.watch.Close()))
 	}
-	d.backend = b
-	return d, nil
+	c.backend = b
+	return c, nil
 }
 
 // planSize settles the input's size from the profiles and the caller's wish (0
@@ -180,9 +180,7 @@ type GPUUse = gpus.Use
 // the function that it returns is called, once; that returns what was seen:
 // nothing on the CPU or without NVML.
 func (d *Detector) SampleGPUs(interval time.Duration) (stop func() []GPUUse) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	b, ok := d.backend.(*gpuBackend)
+	b, ok := d.known().backend.(*gpuBackend)
 	if !ok {
 		return func() []GPUUse { return nil }
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/trtdet/trtdet/model"
 )
@@ -18,9 +19,17 @@ type Options struct {
 	// input size is dynamic; 0 takes 640. They are rounded up to a whole number
 	// of the head's largest stride.
 	Height, Width int
-	// Batch is the number of pictures the caller means to run at once: above 1
-	// a network with a fixed batch of one is made dynamic where it can be.
+	// Batch is the most pictures to compute at once; 0 means all that an engine,
+	// or a network with a fixed batch, takes, and 1 where any number goes. Above
+	// 1 a network with a fixed batch of one is made dynamic where it can be.
 	Batch int
+	// QueueLimit is how many pictures may wait for their turn beside those that are
+	// being read and computed; calls beyond it end in ErrOverloaded. 0 means
+	// 1024.
+	QueueLimit int
+	// MaxDelay is how long a picture may be held for others to fill its batch; 0
+	// sends on at once what is ready.
+	MaxDelay time.Duration
 	// MaxDet is the most detections kept in a picture; 0 means 1000.
 	MaxDet int
 	// Classes keeps only these class indices; empty keeps all.
@@ -34,7 +43,7 @@ type Options struct {
 	Threads int
 	// Slots is how many batches the network works on at once, on the CPU each
 	// with its share of Threads. More give more pictures a second, one gives
-	// each picture back soonest; 0 means 1. Calls beyond it wait their turn.
+	// each picture back soonest; 0 means 1, on a GPU 2.
 	Slots int
 	// StageTimes tells the stages of Timing apart on a GPU, with events that cost
 	// each batch a few microseconds.
@@ -50,3 +59,6 @@ const (
 	DefaultImgSize = 640
 	DefaultMaxDet  = 1000
 )
+
+// DefaultQueueLimit is that of Options.QueueLimit.
+const DefaultQueueLimit = 1024

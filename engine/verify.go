@@ -66,12 +66,12 @@ func Verify(ctx context.Context, onnxPath, planPath string, head model.Hints, pi
 		return nil, err
 	}
 	defer gpu.Close()
-	cpu, err := Open(onnxPath, &Options{Head: head, Height: gpu.height, Width: gpu.width})
+	cpu, err := Open(onnxPath, &Options{Head: head, Height: gpu.core.height, Width: gpu.core.width})
 	if err != nil {
 		return nil, err
 	}
 	defer cpu.Close()
-	v := &Verification{Pictures: len(pictures), Precision: gpu.spec.Precision}
+	v := &Verification{Pictures: len(pictures), Precision: gpu.core.spec.Precision}
 	for len(pictures) > 0 {
 		n := min(len(pictures), gpu.MaxBatch())
 		if err := v.compare(ctx, gpu, cpu, pictures[:n]); err != nil {
@@ -84,16 +84,16 @@ func Verify(ctx context.Context, onnxPath, planPath string, head model.Hints, pi
 
 // compare takes in one batch of the engine's.
 func (v *Verification) compare(ctx context.Context, gpu, cpu *Detector, pictures []*imaging.Picture) error {
-	maps, err := gpu.backend.Maps(ctx, pictures)
+	maps, err := gpu.core.maps(pictures)
 	if err != nil {
 		return err
 	}
-	results, err := gpu.DetectBatch(ctx, pictures)
+	results, err := gpu.DetectBatch(ctx, imaging.Sources(pictures))
 	if err != nil {
 		return err
 	}
 	for i := range pictures {
-		want, err := cpu.backend.Maps(ctx, pictures[i:i+1])
+		want, err := cpu.core.maps(pictures[i : i+1])
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (v *Verification) compare(ctx context.Context, gpu, cpu *Detector, pictures
 		if err != nil {
 			return err
 		}
-		v.Add(results[i].Detections, result.Detections, cpu.spec.Thresholds.Conf)
+		v.Add(results[i].Detections, result.Detections, cpu.core.spec.Thresholds.Conf)
 	}
 	return nil
 }

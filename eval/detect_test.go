@@ -22,10 +22,10 @@ type countingDetector struct{ fail error }
 
 func (countingDetector) MaxBatch() int { return 0 }
 func (countingDetector) Slots() int    { return 1 }
-func (d countingDetector) DetectBatch(_ context.Context, pictures []*imaging.Picture) ([]engine.Result, error) {
+func (d countingDetector) DetectBatch(_ context.Context, pictures []imaging.Source) ([]engine.Result, error) {
 	results := make([]engine.Result, len(pictures))
 	for i, p := range pictures {
-		results[i].Detections = []engine.Detection{{ClassID: p.Width, Score: 0.5}}
+		results[i].Detections = []engine.Detection{{ClassID: p.(*imaging.Picture).Width, Score: 0.5}}
 		results[i].Timing = engine.Timing{Pictures: len(pictures), Network: time.Duration(len(pictures)) * 8 * time.Millisecond}
 	}
 	return results, d.fail

@@ -24,12 +24,12 @@ func IsPicture(path string) bool {
 	return slices.Contains(Extensions, strings.ToLower(filepath.Ext(path)))
 }
 
-// format is one kind of file that is read. decode is given a whole file and
-// what config says of it.
+// format is one kind of file that is read. decode is given a whole file, what
+// config says of it, and memory that it may put the pixels into.
 type format struct {
 	name   string
 	config func(io.Reader) (image.Config, error)
-	decode func([]byte, image.Config) (*Picture, error)
+	decode func([]byte, image.Config, Memory) (*Picture, error)
 }
 
 var formats = map[string]format{
@@ -41,8 +41,8 @@ var formats = map[string]format{
 }
 
 // decodeWith joins one of Go's decoders and the way its images become pictures.
-func decodeWith(decode func(io.Reader) (image.Image, error), convert func(image.Image) *Picture) func([]byte, image.Config) (*Picture, error) {
-	return func(data []byte, _ image.Config) (*Picture, error) {
+func decodeWith(decode func(io.Reader) (image.Image, error), convert func(image.Image) *Picture) func([]byte, image.Config, Memory) (*Picture, error) {
+	return func(data []byte, _ image.Config, _ Memory) (*Picture, error) {
 		m, err := decode(bytes.NewReader(data))
 		if err != nil {
 			return nil, err
@@ -54,14 +54,14 @@ func decodeWith(decode func(io.Reader) (image.Image, error), convert func(image.
 // decodeJPEG takes libjpeg-turbo where it is. What that refuses, damaged files
 // among it, is Go's decoder's, so that a machine's libraries do not decide what
 // can be read.
-func decodeJPEG(data []byte, config image.Config) (*Picture, error) {
+func decodeJPEG(data []byte, config image.Config, memory Memory) (*Picture, error) {
 	if t, err := turboJPEG(); err == nil {
-		p, err := t.decode(data, config.Width, config.Height)
+		p, err := t.decode(data, config.Width, config.Height, memory)
 		if !errors.Is(err, errTurboRefused) {
 			return p, err
 		}
 	}
-	return decodeWith(jpeg.Decode, FromImage)(data, config)
+	return decodeWith(jpeg.Decode, FromImage)(data, config, memory)
 }
 
 // signatures are the first bytes of files, those read and those met by

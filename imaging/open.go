@@ -90,12 +90,13 @@ func read(r io.Reader, l Limits, size int64) (*Picture, error) {
 	if int64(buffer.Len()) > l.MaxBytes {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, l.MaxBytes)
 	}
-	return parse(buffer.Bytes(), l)
+	return parse(buffer.Bytes(), l, heap)
 }
 
-// parse turns a file's bytes into a picture. The decoders are other people's:
+// parse turns a file's bytes into a picture, whose pixels lie in memory where
+// its decoder can write there. The decoders are other people's:
 // what makes one panic is a damaged file like any other.
-func parse(data []byte, l Limits) (p *Picture, err error) {
+func parse(data []byte, l Limits, memory Memory) (p *Picture, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			p, err = nil, fmt.Errorf("%w: its decoder gave up: %v", ErrDamaged, r)
@@ -125,7 +126,7 @@ func parse(data []byte, l Limits) (p *Picture, err error) {
 	if int64(config.Width) > l.MaxPixels/int64(config.Height) {
 		return nil, fmt.Errorf("%w: %s of %dx%d pixels, at most %d pixels are read; scale it down", ErrTooLarge, f.name, config.Width, config.Height, l.MaxPixels)
 	}
-	if p, err = f.decode(data, config); err != nil {
+	if p, err = f.decode(data, config, memory); err != nil {
 		return nil, f.wrap(err)
 	}
 	return p.oriented(orientation(data, f.name)), nil

@@ -97,8 +97,8 @@ func loadTurbo(name string) (*turbo, error) {
 	return t, nil
 }
 
-// decode reads a JPEG of a known size.
-func (t *turbo) decode(data []byte, width, height int) (*Picture, error) {
+// decode reads a JPEG of a known size into memory.
+func (t *turbo) decode(data []byte, width, height int, memory Memory) (*Picture, error) {
 	if len(data) >= turboMaxBytes {
 		return nil, errTurboRefused
 	}
@@ -107,7 +107,12 @@ func (t *turbo) decode(data []byte, width, height int) (*Picture, error) {
 		return nil, err
 	}
 	var w, h, subsampling, colorspace int32
-	p := NewPicture(width, height)
+	pix, err := memory(3 * width * height)
+	if err != nil { // who has none says so where it is needed most
+		t.give(handle)
+		return nil, errTurboRefused
+	}
+	p := &Picture{Width: width, Height: height, Pix: pix}
 	if t.header(handle, &data[0], uint64(len(data)), &w, &h, &subsampling, &colorspace) != 0 || colorspace >= turboCMYK ||
 		int(w) != width || int(h) != height ||
 		t.decompress(handle, &data[0], uint64(len(data)), &p.Pix[0], w, 3*w, h, turboRGB, turboStopOnWarning|turboLimitScans) != 0 {

@@ -15,7 +15,7 @@ import (
 
 // Detector is what the pipeline needs of an *engine.Detector.
 type Detector interface {
-	DetectBatch(ctx context.Context, pictures []*imaging.Picture) ([]engine.Result, error)
+	DetectBatch(ctx context.Context, pictures []imaging.Source) ([]engine.Result, error)
 	MaxBatch() int
 	Slots() int
 }
@@ -241,7 +241,7 @@ func (r *run) next(toDetect <-chan *Item, flush func() bool) (*Item, bool) {
 }
 
 func (r *run) detect(items []*Item, toFinish chan<- *Item) {
-	pictures := make([]*imaging.Picture, len(items))
+	pictures := make([]imaging.Source, len(items))
 	for i, item := range items {
 		pictures[i] = item.Picture
 	}

@@ -45,7 +45,7 @@ func (d *widthDetector) Slots() int    { return underWay - 1 }
 // underWay is how many batches widthDetector may be handed at once.
 const underWay = 2
 
-func (d *widthDetector) DetectBatch(_ context.Context, pictures []*imaging.Picture) ([]engine.Result, error) {
+func (d *widthDetector) DetectBatch(_ context.Context, pictures []imaging.Source) ([]engine.Result, error) {
 	d.peak.Store(max(d.peak.Load(), d.active.Add(1)))
 	defer d.active.Add(-1)
 	d.mu.Lock()
@@ -58,7 +58,7 @@ func (d *widthDetector) DetectBatch(_ context.Context, pictures []*imaging.Pictu
 	}
 	results := make([]engine.Result, len(pictures))
 	for i, p := range pictures {
-		results[i].Detections = []engine.Detection{{Box: decode.Box{X2: float32(p.Width), Y2: 1}}}
+		results[i].Detections = []engine.Detection{{Box: decode.Box{X2: float32(p.(*imaging.Picture).Width), Y2: 1}}}
 	}
 	return results, nil
 }
@@ -229,7 +229,7 @@ type countingDetector struct {
 	held, peak *atomic.Int64
 }
 
-func (d countingDetector) DetectBatch(ctx context.Context, p []*imaging.Picture) ([]engine.Result, error) {
+func (d countingDetector) DetectBatch(ctx context.Context, p []imaging.Source) ([]engine.Result, error) {
 	d.peak.Store(max(d.peak.Load(), d.held.Add(int64(len(p)))))
 	return d.widthDetector.DetectBatch(ctx, p)
 }

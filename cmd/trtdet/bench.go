@@ -86,7 +86,6 @@ func benchmark(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	options.Batch = slices.Max(l.batches)
 	if err := l.read(c.String("pictures")); err != nil {
 		return err
 	}
@@ -94,10 +93,12 @@ func benchmark(c *cli.Context) error {
 	defer l.console.show("")
 	for _, slots := range l.slots {
 		for _, graphs := range l.graphs {
-			o := *options
-			o.Slots, o.NoGraphs = slots, !graphs
-			if err := l.measureModel(c.Context, r, o); err != nil {
-				return err
+			for _, batch := range l.batches {
+				o := *options
+				o.Slots, o.NoGraphs, o.Batch = slots, !graphs, batch // so that calls do not share a batch
+				if err := l.measureModel(c.Context, r, o); err != nil {
+					return err
+				}
 			}
 			if r.Device == "cpu" {
 				break // it has no graphs
@@ -205,7 +206,7 @@ func readPictures(source string, most int) ([]*imaging.Picture, error) {
 	return pictures, nil
 }
 
-// measureModel opens the model one way and measures every load on it.
+// measureModel opens the model one way and measures each rate on it.
 func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.Options) error {
 	d, err := engine.Open(r.Model, &o)
 	if err != nil {
@@ -222,31 +223,29 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 		}
 		defer timed.Close()
 	}
-	if largest, most := slices.Max(l.batches), d.MaxBatch(); most > 0 && largest > most {
-		return usagef("--batch %d: the model takes %s at most", largest, count(most, "picture"))
+	if most := d.MaxBatch(); o.Batch > most {
+		return usagef("--batch %d: the model takes %s at most", o.Batch, count(most, "picture"))
 	}
-	for _, batch := range l.batches {
-		load := bench.Load{
-			Pictures: l.pictures, Batch: batch, Concurrency: cmp.Or(l.concurrency, 2*d.Slots()), Warmup: l.warmup, Duration: l.duration,
+	load := bench.Load{
+		Pictures: l.pictures, Batch: o.Batch, Concurrency: cmp.Or(l.concurrency, 2*d.Slots()), Warmup: l.warmup, Duration: l.duration,
+	}
+	rates := l.rates
+	if len(rates) == 0 {
+		rates = []float64{0}
+	}
+	for _, load.Rate = range rates {
+		run := report.BenchmarkRun{Batch: o.Batch, Slots: d.Slots(), Rate: load.Rate}
+		if load.Rate == 0 {
+			run.Concurrency = load.Concurrency
 		}
-		rates := l.rates
-		if len(rates) == 0 {
-			rates = []float64{0}
+		if r.Device != "cpu" {
+			graphs := !o.NoGraphs
+			run.Graphs = &graphs
 		}
-		for _, load.Rate = range rates {
-			run := report.BenchmarkRun{Batch: batch, Slots: d.Slots(), Rate: load.Rate}
-			if load.Rate == 0 {
-				run.Concurrency = load.Concurrency
-			}
-			if r.Device != "cpu" {
-				graphs := !o.NoGraphs
-				run.Graphs = &graphs
-			}
-			if err := l.measure(ctx, d, timed, load, &run); err != nil {
-				return err
-			}
-			r.Runs = append(r.Runs, run)
+		if err := l.measure(ctx, d, timed, load, &run); err != nil {
+			return err
 		}
+		r.Runs = append(r.Runs, run)
 	}
 	return nil
 }

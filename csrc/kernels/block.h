@@ -10,7 +10,7 @@
 
 /* One picture of a batch and where it lies in the network's input (decode.Fit in Go). */
 typedef struct trtdet_picture {
-  uint64_t pixels; /* first byte of 8-bit pixels, 3 bytes each, rows from the top */
+  uint64_t pixels; /* first byte of 8-bit pixels, 3 bytes each, rows from the top; 0 leaves the input as it is */
   uint64_t pitch;  /* bytes from one row to the next */
   int32_t width, height;
   int32_t resized_width, resized_height;

@@ -33,6 +33,7 @@ TRTDET_DEVICE inline Source SourceOf(int at, double step, int size) {
 template <typename T>
 TRTDET_DEVICE inline void LetterboxPixel(const trtdet_letterbox& letterbox, int index, int x, int y) {
   const trtdet_picture& picture = reinterpret_cast<const trtdet_picture*>(letterbox.pictures)[index];
+  if (picture.pixels == 0) return;
   const uint64_t plane = static_cast<uint64_t>(letterbox.width) * letterbox.height;
   T* const to =
       reinterpret_cast<T*>(letterbox.input) + 3 * plane * index + static_cast<uint64_t>(y) * letterbox.width + x;

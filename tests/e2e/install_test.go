@@ -56,7 +56,7 @@ func TestInstalled(t *testing.T) {
 	output(t, checkout)
 	installed := filepath.Join(prefix, "bin", "trtdet")
 	// trtdet's code as the module proxy has it: without what was built
-	source := exec.Command("sh", "-c", `git ls-files -z '*.go' '*.h' go.mod go.sum | xargs -0 cp --parents -t "$1"`, "sh", t.TempDir())
+	source := exec.Command("sh", "-c", `git ls-files -z --cached --others --exclude-standard '*.go' '*.h' go.mod go.sum | xargs -0 cp --parents -t "$1"`, "sh", t.TempDir())
 	source.Dir = top
 	output(t, source)
 	code := source.Args[len(source.Args)-1]

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
@@ -50,7 +51,7 @@ func TestEveryCallFails(t *testing.T) {
 			}
 		}()
 		for n := range all { // a new bucket, a graph of it, that graph again
-			if _, err := d.DetectBatch(t.Context(), all[:1+n/2]); err != nil {
+			if _, err := d.DetectBatch(t.Context(), imaging.Sources(all[:1+n/2])); err != nil {
 				return err
 			}
 		}
@@ -76,7 +77,7 @@ func TestAfterAFailure(t *testing.T) {
 		t.Skip("a real driver does not fail when it is told to")
 	}
 	all := pictures(t)[:3]
-	want, err := open(t, carried, engine.Options{Height: 256, Width: 256}).DetectBatch(t.Context(), all)
+	want, err := open(t, carried, engine.Options{Height: 256, Width: 256}).DetectBatch(t.Context(), imaging.Sources(all))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,13 +96,13 @@ func TestAfterAFailure(t *testing.T) {
 			d := open(t, plan, engine.Options{Device: devices(1), Slots: 1, Log: slog.New(slog.DiscardHandler)})
 			simgpu.Fail(call, nth, outOfMemory)
 			for _, n := range []int{1, 1, 3, 3} {
-				if _, err := d.DetectBatch(t.Context(), all[:n]); err != nil {
+				if _, err := d.DetectBatch(t.Context(), imaging.Sources(all[:n])); err != nil {
 					failures++
 				}
 			}
 			simgpu.Fail("", 0, 0)
 			for _, n := range []int{3, 1, 2, 3} {
-				got, err := d.DetectBatch(t.Context(), all[:n])
+				got, err := d.DetectBatch(t.Context(), imaging.Sources(all[:n]))
 				if err != nil {
 					t.Fatalf("after %s had failed: %v", call, err)
 				}
@@ -125,7 +126,7 @@ func TestRoomGrows(t *testing.T) {
 	all := pictures(t)[:3]
 	conf := float32(1e-6) // thousands of candidates
 	o := engine.Options{Height: 256, Width: 256, Head: model.Hints{Conf: &conf}}
-	want, err := open(t, carried, o).DetectBatch(t.Context(), all)
+	want, err := open(t, carried, o).DetectBatch(t.Context(), imaging.Sources(all))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,13 +136,13 @@ func TestRoomGrows(t *testing.T) {
 		for nth := int64(1); nth <= 2; nth++ { // room for pixels, then for candidates
 			d := open(t, plan, engine.Options{Device: devices(1), Slots: 1, Head: o.Head})
 			simgpu.Fail(call, nth, outOfMemory)
-			_, err := d.DetectBatch(t.Context(), all)
+			_, err := d.DetectBatch(t.Context(), imaging.Sources(all))
 			simgpu.Fail("", 0, 0)
 			if err == nil || !strings.Contains(err.Error(), call) {
 				t.Fatalf("%s, call %d: %v", call, nth, err)
 			}
 			for range 2 {
-				got, err := d.DetectBatch(t.Context(), all)
+				got, err := d.DetectBatch(t.Context(), imaging.Sources(all))
 				if err != nil {
 					t.Fatalf("after %s had failed: %v", call, err)
 				}
@@ -193,7 +194,7 @@ func TestLostGPU(t *testing.T) {
 		t.Skip("a real GPU is not lost when it is told to be")
 	}
 	all := pictures(t)[:4]
-	want, err := open(t, carried, engine.Options{Height: 256, Width: 256}).DetectBatch(t.Context(), all)
+	want, err := open(t, carried, engine.Options{Height: 256, Width: 256}).DetectBatch(t.Context(), imaging.Sources(all))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +208,7 @@ func TestLostGPU(t *testing.T) {
 		for worker := range errs {
 			workers.Go(func() {
 				for range 5 {
-					got, err := d.DetectBatch(t.Context(), all)
+					got, err := d.DetectBatch(t.Context(), imaging.Sources(all))
 					if errs[worker] = err; err != nil {
 						return
 					}
@@ -239,7 +240,7 @@ func TestLostGPU(t *testing.T) {
 			}
 		}
 	}
-	if n := strings.Count(logged.String(), "a GPU is lost"); n != 3 {
+	if n := strings.Count(logged.String(), "a device is lost"); n != 3 {
 		t.Errorf("%d losses in the log:\n%s", n, logged.String())
 	}
 	for n := range 3 { // what was made there can be freed again, and the test's end counts it

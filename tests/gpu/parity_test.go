@@ -68,7 +68,7 @@ func ways(all bool) []way {
 func TestSameAsOnCPU(t *testing.T) {
 	all := pictures(t)
 	cpu := open(t, carried, engine.Options{Height: 256, Width: 256})
-	want, err := cpu.DetectBatch(t.Context(), all)
+	want, err := cpu.DetectBatch(t.Context(), imaging.Sources(all))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func detectShuffled(t *testing.T, d *engine.Detector, seed int, all []*imaging.P
 			which[i] = rng.IntN(len(all))
 			batch[i] = all[which[i]]
 		}
-		got, err := d.DetectBatch(t.Context(), batch)
+		got, err := d.DetectBatch(t.Context(), imaging.Sources(batch))
 		if err != nil {
 			t.Error(err)
 			return
@@ -122,7 +122,7 @@ func detectShuffled(t *testing.T, d *engine.Detector, seed int, all []*imaging.P
 // checkTimes wants each stage of a batch timed.
 func checkTimes(t *testing.T, d *engine.Detector, pictures []*imaging.Picture) {
 	t.Helper()
-	got, err := d.DetectBatch(t.Context(), pictures)
+	got, err := d.DetectBatch(t.Context(), imaging.Sources(pictures))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestEveryNet(t *testing.T) {
 			found := 0
 			for start := 0; start < len(all); start += gpu.MaxBatch() {
 				batch := all[start:min(start+gpu.MaxBatch(), len(all))]
-				got, err := gpu.DetectBatch(t.Context(), batch)
+				got, err := gpu.DetectBatch(t.Context(), imaging.Sources(batch))
 				if err != nil {
 					t.Fatal(err)
 				}

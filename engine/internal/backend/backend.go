@@ -12,45 +12,75 @@ import (
 	"github.com/trtdet/trtdet/imaging"
 )
 
-// Found is what a backend made of one picture.
-type Found struct {
+// Picture is one picture on its way through a batch. It may be used again, and
+// keeps its memory.
+type Picture struct {
+	// Staged is what the backend computes from, its own business.
+	Staged any
+	// Fit is where the picture lies in the network's input.
+	Fit decode.Fit
 	// Candidates are the boxes above the confidence threshold, in pixels of the
 	// network's input.
 	Candidates []decode.Candidate
 	// NonFinite counts the predictions dropped because a number in them was
 	// NaN or infinite.
 	NonFinite int
-	// Fit is where the picture lay in the network's input.
-	Fit decode.Fit
+	// Timing is that of the batch that the picture was in.
+	Timing Timing
 }
 
 // Timing is how long a batch spent in each stage; 0 is a stage that the backend
 // does not have, or does not tell from Network.
 type Timing struct {
-	// Queue is the wait for a slot; the copies are to and from a device.
-	Queue, CopyIn, Letterbox, Network, Decode, CopyOut time.Duration
+	Pictures int // in the batch
+	// The copies are to and from a device.
+	CopyIn, Letterbox, Network, Decode, CopyOut time.Duration
 }
 
-// Backend runs one network. Its methods may be called from any goroutine.
+// Tensor is a picture at the input's size and scale: (3, height, width) float32.
+type Tensor []float32
+
+// Lane is a part of a backend that runs one batch at a time.
+type Lane interface {
+	// Device names what the lane runs on, such as "cuda:0"; lanes of one device
+	// share it.
+	Device() string
+	// Run runs staged pictures, at most MaxBatch of them, as one batch, and sets
+	// all of each but Staged and Fit. conf is the threshold that a candidate's
+	// score must exceed. The context that interrupted returns ends when nobody
+	// wants the batch any more.
+	Run(pictures []*Picture, conf float32, interrupted func() context.Context) error
+	// Maps runs the pictures as Run does and returns what the network makes of
+	// them, in float32, before anything is decoded.
+	Maps(pictures []*Picture) ([]decode.Tensor, error)
+	// Rate runs the network alone on as many pictures a batch until stop says so,
+	// and returns how often.
+	Rate(pictures int, stop func() bool) (runs int, err error)
+}
+
+// Backend runs one network. Its methods but Close may be called from any
+// goroutine.
 type Backend interface {
-	// Candidates runs the pictures, at most MaxBatch of them, as one batch and
-	// returns one Found for each, in their order. conf is the threshold that a
-	// candidate's score must exceed.
-	Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) ([]Found, Timing, error)
-	// NetworkRate runs the network alone on as many pictures a batch, on every
-	// slot at once and for about as long as d, and returns pictures a second: the
-	// limit of what Candidates can do.
-	NetworkRate(ctx context.Context, pictures int, d time.Duration) (float64, error)
-	// Maps runs the pictures as Candidates does and returns what the network
-	// makes of them, in float32, before anything is decoded.
-	Maps(ctx context.Context, pictures []*imaging.Picture) ([]decode.Tensor, error)
+	// Stage makes a picture ready for Run, or a tensor of the input's size.
+	// Unstage gives back what it took. The source must not change in between.
+	Stage(p *Picture, source imaging.Source) error
+	StageTensor(p *Picture, tensor Tensor) error
+	Unstage(p *Picture)
+	// Lanes are what runs batches; each may be used by one goroutine at a time.
+	Lanes() []Lane
 	// MaxBatch is the largest batch the network takes; 0 means any.
 	MaxBatch() int
-	// Slots is how many batches the network works on at once.
+	// Slots is how many batches the network works on at once: the first as many
+	// lanes have it for themselves.
 	Slots() int
 	// Device names what the network runs on, such as "cpu".
 	Device() string
+	// Lost reports whether an error of a lane's means that its device is gone.
+	Lost(err error) bool
+	// Reopen makes the lanes of a lost device anew, none of whose lanes is in
+	// use any more.
+	Reopen(device string) ([]Lane, error)
 	// Close frees what the backend holds. It is safe to call twice, not while
-	// Candidates is running.
+	// anything else is.
 	Close() error
 }

@@ -1,17 +1,14 @@
 package cuda
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
-	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/trt"
 )
 
@@ -45,17 +42,27 @@ const DefaultSlots = 2
 
 // Backend runs one engine on GPUs. See backend.Backend.
 type Backend struct {
+	config  Config
+	plan    []byte // for GPUs that come back
+	library *trt.Library
 	decoder *decode.Decoder
-	batch   int // largest
-	closers []interface{ Close() error }
-	engines []engineOn
-	slots   chan *slot // those that are free
-	losses  *losses
+	batch   int  // largest
+	half    bool // the network's input is float16
+	gpus    []*gpu
+	pool    *pool
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
-// Open makes a plan ready to run on one or more GPUs. The plan is not needed
+// gpu is an engine on one GPU.
+type gpu struct {
+	device *Device
+	module *Module
+	engine *trt.Engine
+	slots  []*slot
+}
+
+// Open makes a plan ready to run on one or more GPUs. The plan must not change
 // afterwards.
 func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 	decoder, err := decode.NewDecoder(c.Head)
@@ -69,66 +76,86 @@ func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Backend{decoder: decoder, slots: make(chan *slot, c.Slots*len(c.Devices)), losses: newLosses(len(c.Devices), c.Explain, c.Log)}
+	b := &Backend{config: c, plan: plan, library: library, decoder: decoder, pool: &pool{}}
 	for _, ordinal := range c.Devices {
-		if err := b.open(ordinal, plan, library, c); err != nil {
+		g := &gpu{}
+		b.gpus = append(b.gpus, g)
+		if err := b.open(g, ordinal); err != nil {
 			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())
 		}
+		device, err := OpenDevice(ordinal)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())
+		}
+		b.pool.devices = append(b.pool.devices, device)
 	}
 	return b, nil
 }
 
-// open makes one device ready.
-func (b *Backend) open(ordinal int, plan []byte, library *trt.Library, c Config) error {
-	device, err := OpenDevice(ordinal)
-	if err != nil {
+// open makes one GPU ready.
+func (b *Backend) open(g *gpu, ordinal int) (err error) {
+	if g.device, err = OpenDevice(ordinal); err != nil {
 		return err
 	}
-	b.closers = append(b.closers, device)
-	module, err := device.Load()
-	if err != nil {
+	if g.module, err = g.device.Load(); err != nil {
 		return err
 	}
-	b.closers = append(b.closers, module)
-	var engine *trt.Engine
-	if err := device.Do(func() (err error) {
-		engine, err = library.LoadEngine(plan, c.Cache, c.Log)
+	if err := g.device.Do(func() (err error) {
+		g.engine, err = b.library.LoadEngine(b.plan, b.config.Cache, b.config.Log)
 		return err
 	}); err != nil {
 		return err
 	}
-	b.engines = append(b.engines, engineOn{device, engine})
-	b.closers = append(b.closers, engineOn{device, engine})
-	shape, err := inputShape(engine, c.Height, c.Width)
+	shape, err := inputShape(g.engine, b.config.Height, b.config.Width)
 	if err != nil {
 		return err
 	}
-	b.batch = shape.largest
-	for range c.Slots {
-		s, err := newSlot(device, module, engine, shape, b.decoder, c)
+	b.batch, b.half = shape.largest, shape.input.DType == "float16"
+	lost := func(err error) error { return lossOf(g.device, err, b.config.Explain) }
+	for range b.config.Slots {
+		s, err := newSlot(g.device, g.module, g.engine, shape, b.decoder, b.config, lost)
 		if err != nil {
 			return err
 		}
-		b.closers = append(b.closers, s)
-		b.slots <- s
+		g.slots = append(g.slots, s)
 	}
 	return nil
 }
 
-// engineOn is an engine with the device it was loaded on.
-type engineOn struct {
-	device *Device
-	engine *trt.Engine
+// close frees all of a GPU's but what belongs to nobody: on a lost one that is
+// gone already.
+func (g *gpu) close() error {
+	var errs []error
+	add := func(err error) {
+		if !isLost(err) {
+			errs = append(errs, err)
+		}
+	}
+	for _, s := range slices.Backward(g.slots) {
+		add(s.Close())
+	}
+	if g.engine != nil {
+		add(g.device.Do(g.engine.Close))
+	}
+	if g.module != nil {
+		add(g.module.Close())
+	}
+	if g.device != nil {
+		add(g.device.Close())
+	}
+	*g = gpu{}
+	return errors.Join(errs...)
 }
-
-func (e engineOn) Close() error { return e.device.Do(e.engine.Close) }
 
 // Cache returns the kernels that TensorRT-RTX has compiled so far for the first
 // GPU, nothing with other TensorRTs.
 func (b *Backend) Cache() (cache []byte, err error) {
-	e := b.engines[0]
-	err = e.device.Do(func() error {
-		cache, err = e.engine.Cache()
+	g := b.gpus[0]
+	if g.engine == nil { // lost, and not back
+		return nil, nil
+	}
+	err = g.device.Do(func() error {
+		cache, err = g.engine.Cache()
 		return err
 	})
 	return cache, err
@@ -178,106 +205,70 @@ func (b batches) bucket(pictures int) int {
 // MaxBatch is the largest batch the engine takes.
 func (b *Backend) MaxBatch() int { return b.batch }
 
+// Lanes are the slots.
+func (b *Backend) Lanes() []backend.Lane {
+	var lanes []backend.Lane
+	for _, g := range b.gpus {
+		lanes = append(lanes, g.lanes()...)
+	}
+	return lanes
+}
+
+func (g *gpu) lanes() []backend.Lane {
+	var lanes []backend.Lane
+	for _, s := range g.slots {
+		lanes = append(lanes, s)
+	}
+	return lanes
+}
+
 // Slots is how many batches the GPUs work on at once.
-func (b *Backend) Slots() int { return cap(b.slots) }
+func (b *Backend) Slots() int { return b.config.Slots * len(b.config.Devices) }
 
 // Device returns "cuda:0" or "cuda:0,1".
 func (b *Backend) Device() string {
 	var numbers []string
-	for _, c := range b.closers {
-		if d, ok := c.(*Device); ok {
-			numbers = append(numbers, fmt.Sprint(d.Ordinal))
-		}
+	for _, ordinal := range b.config.Devices {
+		numbers = append(numbers, fmt.Sprint(ordinal))
 	}
 	return "cuda:" + strings.Join(numbers, ",")
 }
 
-// Candidates implements backend.Backend. A batch that a GPU was lost under runs
-// on another; where there is none left the error wraps ErrLost.
-func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) (found []backend.Found, t backend.Timing, err error) {
-	if err := b.checkBatch(len(pictures)); err != nil {
-		return nil, backend.Timing{}, err
-	}
-	err = b.onSlot(ctx, func(s *slot, queue time.Duration) (err error) {
-		found, t, err = s.run(pictures, conf)
-		t.Queue = queue
-		return err
-	})
-	return found, t, err
-}
+// Device implements backend.Lane.
+func (s *slot) Device() string { return s.device.String() }
 
-// Maps implements backend.Backend.
-func (b *Backend) Maps(ctx context.Context, pictures []*imaging.Picture) (maps []decode.Tensor, err error) {
-	if err := b.checkBatch(len(pictures)); err != nil {
-		return nil, err
-	}
-	err = b.onSlot(ctx, func(s *slot, _ time.Duration) (err error) {
-		maps, err = s.maps(pictures)
-		return err
-	})
-	return maps, err
-}
+// Lost implements backend.Backend.
+func (b *Backend) Lost(err error) bool { return errors.Is(err, ErrLost) }
 
-// NetworkRate implements backend.Backend: enqueueV3, or a graph of it, over and
-// over.
-func (b *Backend) NetworkRate(ctx context.Context, pictures int, d time.Duration) (float64, error) {
-	if err := b.checkBatch(pictures); err != nil {
-		return 0, err
-	}
-	return backend.Rate(ctx, b.Slots(), pictures, d, func(ctx context.Context, stop func() bool) (runs int, err error) {
-		err = b.onSlot(ctx, func(s *slot, _ time.Duration) (err error) {
-			runs, err = s.rate(pictures, stop)
-			return err
-		})
-		return runs, err
-	})
-}
-
-func (b *Backend) checkBatch(pictures int) error {
-	if pictures > b.batch {
-		return fmt.Errorf("a batch of %d pictures, but the engine takes %d", pictures, b.batch)
-	}
-	return nil
-}
-
-// onSlot calls use with a slot of its own, and again with another where the GPU
-// was lost under it. queue is how long it waited for one.
-func (b *Backend) onSlot(ctx context.Context, use func(s *slot, queue time.Duration) error) error {
-	start := time.Now()
-	for {
-		var s *slot
-		select {
-		case s = <-b.slots:
-		case <-b.losses.all:
-			return b.losses.err()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if b.losses.of(s.device) != nil {
+// Reopen implements backend.Backend. A GPU whose context does not answer is left
+// as it is, for the next try.
+func (b *Backend) Reopen(device string) ([]backend.Lane, error) {
+	for i, ordinal := range b.config.Devices {
+		g := b.gpus[i]
+		if device != fmt.Sprintf("cuda:%d", ordinal) {
 			continue
 		}
-		err := use(s, time.Since(start))
-		if isLost(err) {
-			b.losses.add(s.device, err)
-			continue
+		if g.device != nil {
+			if _, _, err := g.device.Memory(); err != nil {
+				return nil, err
+			}
+			if err := g.close(); err != nil {
+				return nil, err
+			}
 		}
-		b.slots <- s
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.device, err)
+		if err := b.open(g, ordinal); err != nil {
+			return nil, errors.Join(err, g.close())
 		}
-		return nil
+		return g.lanes(), nil
 	}
+	return nil, fmt.Errorf("there is no %s", device)
 }
 
-// Close frees all that was made; what lay on a lost GPU is gone already. It is
-// safe to call twice, not during Candidates.
+// Close implements backend.Backend; what lay on a lost GPU is gone already.
 func (b *Backend) Close() error {
-	var errs []error
-	for _, c := range slices.Backward(b.closers) {
-		if err := c.Close(); !isLost(err) {
-			errs = append(errs, err)
-		}
+	errs := []error{b.pool.Close()}
+	for _, g := range slices.Backward(b.gpus) {
+		errs = append(errs, g.close())
 	}
-	b.closers = nil
 	return errors.Join(errs...)
 }

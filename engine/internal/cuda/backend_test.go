@@ -90,10 +90,7 @@ func TestProfiles(t *testing.T) {
 		if b.MaxBatch() != c.batch {
 			t.Errorf("%dx%d takes %d pictures, want %d", c.height, c.width, b.MaxBatch(), c.batch)
 		}
-		got, _, err := b.Candidates(t.Context(), pictures, 0.25)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := candidates(t, b, pictures...)
 		sameCandidates(t, got, onCPU(t, c.height, c.width, picture))
 		if err := b.Close(); err != nil {
 			t.Error(err)
@@ -101,7 +98,24 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-func onCPU(t *testing.T, height, width int, picture *imaging.Picture) backend.Found {
+// candidates runs pictures as one batch on a backend's first lane.
+func candidates(t *testing.T, b backend.Backend, pictures ...*imaging.Picture) []*backend.Picture {
+	t.Helper()
+	batch := make([]*backend.Picture, len(pictures))
+	for i, p := range pictures {
+		batch[i] = &backend.Picture{}
+		if err := b.Stage(batch[i], p); err != nil {
+			t.Fatal(err)
+		}
+		defer b.Unstage(batch[i])
+	}
+	if err := b.Lanes()[0].Run(batch, 0.25, t.Context); err != nil {
+		t.Fatal(err)
+	}
+	return batch
+}
+
+func onCPU(t *testing.T, height, width int, picture *imaging.Picture) *backend.Picture {
 	t.Helper()
 	n, err := model.Load("../../../models/emoji/decoupled-base.onnx", &model.Hints{}) // ort.Open changes it
 	if err != nil {
@@ -112,15 +126,11 @@ func onCPU(t *testing.T, height, width int, picture *imaging.Picture) backend.Fo
 		t.Fatal(err)
 	}
 	defer cpu.Close()
-	found, _, err := cpu.Candidates(t.Context(), []*imaging.Picture{picture}, 0.25)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found[0]
+	return candidates(t, cpu, picture)[0]
 }
 
 // sameCandidates wants each picture to have the same candidates, in any order.
-func sameCandidates(t *testing.T, got []backend.Found, want backend.Found) {
+func sameCandidates(t *testing.T, got []*backend.Picture, want *backend.Picture) {
 	t.Helper()
 	byAnchor := map[int32]int{}
 	for i, c := range want.Candidates {

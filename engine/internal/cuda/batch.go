@@ -1,15 +1,14 @@
 package cuda
 
 import (
+	"context"
 	"errors"
-	"slices"
 	"time"
 	"unsafe"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
 	"github.com/trtdet/trtdet/engine/internal/kernels"
-	"github.com/trtdet/trtdet/imaging"
 )
 
 // A batch is: the pictures' pixels and the header copied in, letterbox,
@@ -43,23 +42,27 @@ func (s *slot) headerOf() header {
 	}
 }
 
+// Run implements backend.Lane. A batch that is under way is not interrupted.
+func (s *slot) Run(pictures []*backend.Picture, conf float32, _ func() context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost(s.run(pictures, conf))
+}
+
 // run finds the candidates in a batch of pictures, at most the largest.
-func (s *slot) run(pictures []*imaging.Picture, conf float32) ([]backend.Found, backend.Timing, error) {
+func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 	start := time.Now()
-	found := make([]backend.Found, len(pictures))
 	bucket, err := s.bucketFor(len(pictures))
 	if err != nil {
-		return nil, backend.Timing{}, err
+		return err
 	}
 	header := s.headerOf()
-	used, err := s.place(pictures, header, found)
-	if err != nil {
-		return nil, backend.Timing{}, err
+	if err := s.place(pictures, header); err != nil {
+		return err
 	}
 	s.setBlock(header, len(pictures), conf)
-	placed := time.Since(start)
 	if err := s.do(func() error {
-		if err := s.copyIn(used); err != nil {
+		if err := s.copyIn(pictures); err != nil {
 			return err
 		}
 		if bucket.graph != nil {
@@ -67,45 +70,69 @@ func (s *slot) run(pictures []*imaging.Picture, conf float32) ([]backend.Found, 
 		}
 		return s.compute(bucket)
 	}); err != nil {
-		return nil, backend.Timing{}, err
+		return err
 	}
 	if err := s.makeRoom(header, len(pictures), conf, bucket); err != nil {
-		return nil, backend.Timing{}, err
-	}
-	for i := range found {
-		var n int
-		n, found[i].NonFinite = kernels.Counts(&header.found[i])
-		first := (*decode.Candidate)(unsafe.Pointer(&s.candidates.host.Bytes()[i*s.capacity*kernels.CandidateSize]))
-		found[i].Candidates = slices.Clone(unsafe.Slice(first, n))
+		return err
 	}
 	timing := backend.Timing{Network: time.Since(start)}
 	if s.clock != nil {
 		if timing, err = s.timing(); err != nil {
-			return nil, backend.Timing{}, err
+			return err
 		}
-		timing.CopyIn += placed
 	}
-	return found, timing, s.capture(bucket)
+	timing.Pictures = len(pictures)
+	for i, p := range pictures {
+		var n int
+		n, p.NonFinite = kernels.Counts(&header.found[i])
+		first := (*decode.Candidate)(unsafe.Pointer(&s.candidates.host.Bytes()[i*s.capacity*kernels.CandidateSize]))
+		p.Candidates = append(p.Candidates[:0], unsafe.Slice(first, n)...)
+		p.Timing = timing
+	}
+	return s.capture(bucket)
 }
 
-// place puts the pictures and where they lie into pinned memory, says the latter
-// in found too, and returns how many bytes of pixels there are.
-func (s *slot) place(pictures []*imaging.Picture, h header, found []backend.Found) (used int, err error) {
+// place says in the header where each picture will lie on the device.
+func (s *slot) place(pictures []*backend.Picture, h header) error {
+	size := 0
 	for _, p := range pictures {
-		used += len(p.Pix)
+		if staged := stagedOf(p); !staged.tensor {
+			size += staged.size
+		}
 	}
-	if err := s.pixels.grow(s.device, used); err != nil {
-		return 0, err
+	if err := s.growPixels(size); err != nil {
+		return err
 	}
 	clear(h.found)
-	at := 0
+	at := uint64(0)
 	for i, p := range pictures {
-		fit := decode.NewFit(p.Width, p.Height, s.width, s.height, s.pre.Letterbox)
-		h.pictures[i] = kernels.NewPicture(s.pixels.device.Address()+uint64(at), 3*p.Width, fit, s.pre.ChannelOrder == decode.BGR)
-		at += copy(s.pixels.host.Bytes()[at:], p.Pix)
-		found[i].Fit = fit
+		staged := stagedOf(p)
+		if staged.tensor {
+			h.pictures[i] = kernels.NoPicture()
+			continue
+		}
+		swapped := staged.swapped != (s.pre.ChannelOrder == decode.BGR)
+		h.pictures[i] = kernels.NewPicture(s.pixels.Address()+at, 3*p.Fit.PictureW, p.Fit, swapped)
+		at += uint64(staged.size)
 	}
-	return used, nil
+	return nil
+}
+
+// growPixels makes room for size bytes of pixels on the device.
+func (s *slot) growPixels(size int) error {
+	if size == 0 || (s.pixels != nil && s.pixels.Size() >= size) {
+		return nil
+	}
+	larger, err := s.device.Alloc(size)
+	if err != nil {
+		return err
+	}
+	old := s.pixels
+	s.pixels = larger
+	if old != nil {
+		return old.Close()
+	}
+	return nil
 }
 
 // The marks of a slot's clock. Each stage ends at one and begins at the one
@@ -121,26 +148,42 @@ const (
 )
 
 // timing is how long the batch that is done spent in each stage.
-func (s *slot) timing() (backend.Timing, error) {
-	var t backend.Timing
-	var errs []error
-	for mark, to := range map[int]*time.Duration{
+func (s *slot) timing() (t backend.Timing, err error) {
+	for mark, to := range [...]*time.Duration{
 		copiedIn: &t.CopyIn, letterboxed: &t.Letterbox, computed: &t.Network, decoded: &t.Decode, copiedOut: &t.CopyOut,
 	} {
-		took, err := s.clock.since(mark)
+		if to == nil {
+			continue
+		}
+		took, failure := s.clock.since(mark)
 		*to = took
-		errs = append(errs, err)
+		err = errors.Join(err, failure)
 	}
-	return t, errors.Join(errs...)
+	return t, err
 }
 
-// copyIn adds the copies of a batch's pixels and header to the stream.
-func (s *slot) copyIn(used int) error {
-	return errors.Join(
-		s.clock.mark(started, s.stream),
-		s.stream.CopyIn(s.pixels.device.Address(), s.pixels.host.Bytes()[:used]),
-		s.stream.CopyIn(s.header.device.Address(), s.header.host.Bytes()),
-		s.clock.mark(copiedIn, s.stream))
+// copyIn adds the copies of a batch's pixels and header to the stream; tensors
+// go where the letterbox kernel leaves them alone.
+func (s *slot) copyIn(pictures []*backend.Picture) error {
+	if err := s.clock.mark(started, s.stream); err != nil {
+		return err
+	}
+	at := uint64(0)
+	for i, p := range pictures {
+		staged := stagedOf(p)
+		to := s.input.memory.Address() + uint64(i*s.input.rowBytes())
+		if !staged.tensor {
+			to = s.pixels.Address() + at
+			at += uint64(staged.size)
+		}
+		if err := s.stream.CopyIn(to, staged.bytes()); err != nil {
+			return err
+		}
+	}
+	if err := s.stream.CopyIn(s.header.device.Address(), s.header.host.Bytes()); err != nil {
+		return err
+	}
+	return s.clock.mark(copiedIn, s.stream)
 }
 
 // setBlock tells the kernels about a batch.

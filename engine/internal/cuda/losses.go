@@ -3,8 +3,6 @@ package cuda
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"sync"
 )
 
 // ErrLost is wrapped by errors of work that has no GPU left to run on: each has
@@ -29,56 +27,18 @@ func isLost(err error) bool {
 	return false
 }
 
-// losses are the GPUs that a Backend has lost, and why. Any goroutine may use
-// it.
-type losses struct {
-	all     chan struct{} // closed when no GPU is left
-	explain func(ordinal int) string
-	log     *slog.Logger
-	mu      sync.Mutex
-	devices int
-	reasons map[*Device]error
-}
-
-func newLosses(devices int, explain func(ordinal int) string, log *slog.Logger) *losses {
-	if explain == nil {
-		explain = func(int) string { return "" }
+// lossOf returns an error as it is, but one that a GPU is lost by with ErrLost
+// and what to do.
+func lossOf(d *Device, err error, explain func(ordinal int) string) error {
+	if !isLost(err) {
+		return err
 	}
-	return &losses{all: make(chan struct{}), explain: explain, log: log, devices: devices, reasons: map[*Device]error{}}
-}
-
-// of returns why a device is lost, nil while it is not.
-func (l *losses) of(d *Device) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.reasons[d]
-}
-
-// add takes a device out.
-func (l *losses) add(d *Device, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.reasons[d] != nil {
-		return
+	what := ""
+	if explain != nil {
+		what = explain(d.Ordinal)
 	}
-	what := l.explain(d.Ordinal)
 	if what == "" {
 		what = "start the process again; if that fails too, nvidia-smi and the kernel's log (dmesg, Xid) say what the GPU needs"
 	}
-	l.reasons[d] = fmt.Errorf("%s: %w: %w: %s", d, ErrLost, err, what)
-	l.log.Error("a GPU is lost", "GPUs left", l.devices-len(l.reasons), "reason", l.reasons[d])
-	if len(l.reasons) == l.devices {
-		close(l.all)
-	}
-}
-
-// err is why all are lost.
-func (l *losses) err() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var errs []error
-	for _, err := range l.reasons {
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	return fmt.Errorf("%w: %w: %s", ErrLost, err, what)
 }

@@ -9,11 +9,18 @@ import (
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
-	"github.com/trtdet/trtdet/imaging"
 )
 
+// Maps implements backend.Lane.
+func (s *slot) Maps(pictures []*backend.Picture) ([]decode.Tensor, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps, err := s.maps(pictures)
+	return maps, s.lost(err)
+}
+
 // maps runs the pictures up to the network's outputs and returns these.
-func (s *slot) maps(pictures []*imaging.Picture) (_ []decode.Tensor, err error) {
+func (s *slot) maps(pictures []*backend.Picture) (_ []decode.Tensor, err error) {
 	b, err := s.bucketFor(len(pictures))
 	if err != nil {
 		return nil, err
@@ -32,13 +39,12 @@ func (s *slot) maps(pictures []*imaging.Picture) (_ []decode.Tensor, err error) 
 		}
 	}
 	header := s.headerOf()
-	used, err := s.place(pictures, header, make([]backend.Found, len(pictures)))
-	if err != nil {
+	if err := s.place(pictures, header); err != nil {
 		return nil, err
 	}
 	s.setBlock(header, len(pictures), 1)
 	if err := s.do(func() error {
-		err := errors.Join(s.copyIn(used), s.network(b))
+		err := errors.Join(s.copyIn(pictures), s.network(b))
 		for i, o := range s.outputs {
 			err = errors.Join(err, s.stream.CopyOut(raw[i].Bytes(), o.memory.Address()))
 		}

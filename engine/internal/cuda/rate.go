@@ -6,6 +6,14 @@ import "errors"
 // clock: enough to hide the look, few enough to end in time.
 const burst = 8
 
+// Rate implements backend.Lane.
+func (s *slot) Rate(pictures int, stop func() bool) (runs int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	runs, err = s.rate(pictures, stop)
+	return runs, s.lost(err)
+}
+
 // rate runs the network alone until stop says so, and returns how often. It
 // goes to the GPU as batches do, as a graph where they are graphs.
 func (s *slot) rate(pictures int, stop func() bool) (runs int, err error) {

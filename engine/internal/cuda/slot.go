@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"unsafe"
 
 	"github.com/trtdet/trtdet/decode"
@@ -11,9 +12,10 @@ import (
 	"github.com/trtdet/trtdet/trt"
 )
 
-// slot is all that one batch needs while it is under way. One goroutine at a
-// time uses it.
+// slot is all that one batch needs while it is under way.
 type slot struct {
+	mu      sync.Mutex        // held by who uses it
+	lost    func(error) error // says what an error of a lost GPU means, see lossOf
 	device  *Device
 	module  *Module
 	engine  *trt.Engine
@@ -33,10 +35,10 @@ type slot struct {
 	outputs     []tensor
 	views       *Buffer
 	viewCount   int
-	positions   int // of the largest view
-	pixels      staged
-	header      staged // see headerOf
-	candidates  staged // capacity for each picture
+	positions   int     // of the largest view
+	pixels      *Buffer // nil until there are any
+	header      staged  // see headerOf
+	candidates  staged  // capacity for each picture
 	capacity    int
 }
 
@@ -52,10 +54,10 @@ type tensor struct {
 // with; it grows to what a picture has needed.
 const firstCapacity = 1024
 
-func newSlot(device *Device, module *Module, engine *trt.Engine, shape batches, decoder *decode.Decoder, c Config) (*slot, error) {
+func newSlot(device *Device, module *Module, engine *trt.Engine, shape batches, decoder *decode.Decoder, c Config, lost func(error) error) (*slot, error) {
 	s := &slot{
 		device: device, module: module, engine: engine, decoder: decoder, shape: shape, height: c.Height, width: c.Width, pre: c.Preprocess,
-		log: c.Log, graphs: !c.NoGraphs, buckets: map[int]*bucket{}, capacity: firstCapacity,
+		log: c.Log, graphs: !c.NoGraphs, lost: lost, buckets: map[int]*bucket{}, capacity: firstCapacity,
 	}
 	if err := s.prepare(c.StageTimes); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -199,7 +201,7 @@ func (s *slot) do(add func() error) error {
 
 // Close frees all of it. It is safe to call twice.
 func (s *slot) Close() error {
-	errs := []error{s.pixels.Close(), s.header.Close(), s.candidates.Close()}
+	errs := []error{s.header.Close(), s.candidates.Close()}
 	for _, b := range s.buckets {
 		errs = append(errs, b.close(s.device))
 	}
@@ -207,7 +209,7 @@ func (s *slot) Close() error {
 		errs = append(errs, s.stream.Close())
 	}
 	errs = append(errs, s.clock.Close())
-	memory := []*Buffer{s.activations, s.views, s.input.memory}
+	memory := []*Buffer{s.pixels, s.activations, s.views, s.input.memory}
 	for _, o := range s.outputs {
 		memory = append(memory, o.memory)
 	}

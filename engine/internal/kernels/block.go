@@ -42,6 +42,10 @@ func NewPicture(pixels uint64, pitch int, fit decode.Fit, swapped bool) Picture 
 	}
 }
 
+// NoPicture has the letterbox kernel leave a picture's part of the input as it
+// is.
+func NoPicture() Picture { return Picture{} }
+
 // SetLetterbox has the letterbox kernel write count pictures, a Picture each
 // from the address on, into the input.
 func SetLetterbox(b *Block, pictures uint64, count int, in Input) {

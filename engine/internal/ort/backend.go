@@ -1,11 +1,8 @@
 package ort
 
 import (
-	"context"
 	"fmt"
 	"runtime"
-	"slices"
-	"time"
 
 	onnxruntime "github.com/yalue/onnxruntime_go"
 
@@ -57,14 +54,13 @@ type Backend struct {
 	// network here has them in float32, and ONNX Runtime leaves out casts to
 	// and fro, so they are rounded on the host: the file's own numbers.
 	halves map[string]bool
-	inputs chan []float32 // free input buffers; its length bounds the batches under way
-	slots  chan struct{}  // holds a token for each batch in the network
+	slots  chan struct{} // holds a token for each batch in the network
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
-// batchesBeside is one batch on either side of those in the network.
-const batchesBeside = 2
+// lanesBeside is how many batches are on either side of those in the network.
+const lanesBeside = 1
 
 // Open makes the network ready to run, with float32 inputs and outputs. The
 // network is not needed afterwards.
@@ -97,14 +93,10 @@ func Open(n *model.Network, c Config) (*Backend, error) {
 		input:      input.Name,
 		outputs:    headOutputs(n.Head),
 		halves:     halves,
-		inputs:     make(chan []float32, slots+batchesBeside),
 		slots:      make(chan struct{}, slots),
 	}
 	if size, dynamic := n.Batch(); !dynamic {
 		b.batch = size
-	}
-	for range cap(b.inputs) {
-		b.inputs <- nil
 	}
 	data, err := n.Marshal()
 	if err != nil {
@@ -149,7 +141,7 @@ func (b *Backend) Slots() int { return cap(b.slots) }
 // Device returns "cpu".
 func (b *Backend) Device() string { return "cpu" }
 
-// Close frees the network. It is safe to call twice, not during Candidates.
+// Close frees the network. It is safe to call twice, not while a lane runs.
 func (b *Backend) Close() error {
 	if b.session == nil {
 		return nil
@@ -159,61 +151,46 @@ func (b *Backend) Close() error {
 	return err
 }
 
-// Candidates implements backend.Backend.
-func (b *Backend) Candidates(ctx context.Context, pictures []*imaging.Picture, conf float32) ([]backend.Found, backend.Timing, error) {
-	found := make([]backend.Found, len(pictures))
-	var took time.Duration
-	timing, err := b.forward(ctx, pictures, found, func(outputs []decode.Tensor) (err error) {
-		start := time.Now()
-		for i := range found {
-			found[i].Candidates, found[i].NonFinite, err = b.decoder.Decode(nil, outputs, i, b.width, b.height, conf)
-			if err != nil {
-				return err
-			}
-		}
-		took = time.Since(start)
-		return nil
-	})
-	timing.Decode = took
+// Stage implements backend.Backend. A *imaging.Picture is not copied.
+func (b *Backend) Stage(p *backend.Picture, source imaging.Source) error {
+	picture, err := imaging.Load(source, func(bytes int) ([]byte, error) { return make([]byte, bytes), nil })
 	if err != nil {
-		return nil, timing, err
+		return err
 	}
-	return found, timing, nil
+	p.Staged = picture
+	p.Fit = decode.NewFit(picture.Width, picture.Height, b.width, b.height, b.preprocess.Letterbox)
+	return nil
 }
 
-// Maps implements backend.Backend.
-func (b *Backend) Maps(ctx context.Context, pictures []*imaging.Picture) ([]decode.Tensor, error) {
-	maps := make([]decode.Tensor, len(b.outputs))
-	_, err := b.forward(ctx, pictures, make([]backend.Found, len(pictures)), func(outputs []decode.Tensor) error {
-		for i, o := range outputs {
-			row := len(o.Data) / o.Shape[0]
-			maps[i] = decode.Tensor{
-				Name: o.Name, Shape: append([]int{len(pictures)}, o.Shape[1:]...), Data: slices.Clone(o.Data[:row*len(pictures)]),
-			}
-		}
-		return nil
-	})
-	return maps, err
+// StageTensor implements backend.Backend. The tensor is not copied.
+func (b *Backend) StageTensor(p *backend.Picture, tensor backend.Tensor) error {
+	if n := 3 * b.width * b.height; len(tensor) != n {
+		return fmt.Errorf("a tensor of %d numbers, want %d, those of (3, %d, %d)", len(tensor), n, b.height, b.width)
+	}
+	p.Staged = tensor
+	p.Fit = decode.NewFit(b.width, b.height, b.width, b.height, b.preprocess.Letterbox)
+	return nil
 }
 
-// NetworkRate implements backend.Backend.
-func (b *Backend) NetworkRate(ctx context.Context, pictures int, d time.Duration) (float64, error) {
-	rows, err := b.rows(pictures)
-	if err != nil {
-		return 0, err
+// Unstage implements backend.Backend.
+func (b *Backend) Unstage(p *backend.Picture) { p.Staged = nil }
+
+// Lanes implements backend.Backend: one more than the network has slots, so that
+// none of those waits while a picture is made its input, or its output boxes.
+func (b *Backend) Lanes() []backend.Lane {
+	var lanes []backend.Lane
+	for range b.Slots() + lanesBeside {
+		lanes = append(lanes, &lane{b: b})
 	}
-	return backend.Rate(ctx, b.Slots(), pictures, d, func(ctx context.Context, stop func() bool) (runs int, err error) {
-		input := make([]float32, rows*3*b.height*b.width)
-		for ; !stop(); runs++ {
-			var timing backend.Timing
-			_, free, err := b.run(ctx, input, rows, &timing)
-			if err != nil {
-				return runs, err
-			}
-			free()
-		}
-		return runs, nil
-	})
+	return lanes
+}
+
+// Lost implements backend.Backend.
+func (b *Backend) Lost(error) bool { return false }
+
+// Reopen implements backend.Backend.
+func (b *Backend) Reopen(device string) ([]backend.Lane, error) {
+	return nil, fmt.Errorf("%s was not lost", device)
 }
 
 // rows is the batch that the network is run with for a number of pictures.
@@ -225,45 +202,4 @@ func (b *Backend) rows(pictures int) (int, error) {
 		return 0, fmt.Errorf("a batch of %d pictures, but the network takes %d", pictures, b.batch)
 	}
 	return b.batch, nil // what lies in the rest is not looked at
-}
-
-// forward takes the pictures through the network, says in found where each lay
-// in the input, and hands the outputs to use, whose memory is ONNX Runtime's.
-func (b *Backend) forward(ctx context.Context, pictures []*imaging.Picture, found []backend.Found, use func([]decode.Tensor) error) (backend.Timing, error) {
-	var timing backend.Timing
-	rows, err := b.rows(len(pictures))
-	if err != nil {
-		return timing, err
-	}
-	start := time.Now()
-	var input []float32
-	select {
-	case input = <-b.inputs:
-	case <-ctx.Done():
-		return timing, ctx.Err()
-	}
-	defer func() { b.inputs <- input }()
-	timing.Queue = time.Since(start)
-
-	start = time.Now()
-	size := 3 * b.height * b.width
-	if cap(input) < rows*size {
-		input = make([]float32, rows*size)
-	}
-	input = input[:rows*size]
-	for i, p := range pictures {
-		found[i].Fit = decode.NewFit(p.Width, p.Height, b.width, b.height, b.preprocess.Letterbox)
-		imaging.Letterbox(input[i*size:(i+1)*size], p, found[i].Fit, b.preprocess)
-	}
-	if b.halves[b.input] {
-		roundToHalf(input)
-	}
-	timing.Letterbox = time.Since(start)
-
-	outputs, free, err := b.run(ctx, input, rows, &timing)
-	if err != nil {
-		return timing, err
-	}
-	defer free()
-	return timing, use(outputs)
 }

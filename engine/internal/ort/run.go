@@ -14,7 +14,7 @@ import (
 
 // run puts input (rows, 3, height, width) through the network. The outputs are
 // ONNX Runtime's own memory until free is called. It adds what it took to
-// timing: the wait for other batches to Queue, the rest to Network.
+// timing's Network.
 func (b *Backend) run(ctx context.Context, input []float32, rows int, timing *backend.Timing) (outputs []decode.Tensor, free func(), err error) {
 	tensor, err := onnxruntime.NewTensor(onnxruntime.NewShape(int64(rows), 3, int64(b.height), int64(b.width)), input)
 	if err != nil {
@@ -27,19 +27,17 @@ func (b *Backend) run(ctx context.Context, input []float32, rows int, timing *ba
 	}
 	defer options.Destroy()
 
-	start := time.Now()
 	select {
 	case b.slots <- struct{}{}:
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
-	timing.Queue += time.Since(start)
 	terminated := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(terminated)
 		options.Terminate() //nolint:errcheck // a run that cannot be stopped ends by itself
 	})
-	start = time.Now()
+	start := time.Now()
 	values := make([]onnxruntime.Value, len(b.outputs))
 	err = b.session.RunWithOptions([]onnxruntime.Value{tensor}, values, options)
 	timing.Network += time.Since(start)

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"context"
 	"slices"
 	"time"
 )
@@ -18,6 +19,7 @@ type Call[T any] struct {
 	// pictures for a lane.
 	Waited time.Duration
 
+	ctx      context.Context // of Enter
 	err      error
 	state    state
 	deadline time.Time     // zero where there is none

@@ -48,9 +48,13 @@ func (s *Scheduler[T]) running() bool {
 	return false
 }
 
-// lateFor is the error of a call whose deadline cannot be kept by a batch that
-// begins now, nil where it can be.
-func (s *Scheduler[T]) lateFor(c *Call[T], now time.Time, takes time.Duration) error {
+// unwanted is the error of a call that nobody waits for any more, or whose
+// deadline cannot be kept by a batch that begins now; nil where it can be.
+func (s *Scheduler[T]) unwanted(c *Call[T], now time.Time, takes time.Duration) error {
+	if err := c.ctx.Err(); err != nil {
+		s.stats.Canceled++
+		return err
+	}
 	if c.deadline.IsZero() || c.deadline.Sub(now) >= takes {
 		return nil
 	}

@@ -1,6 +1,12 @@
 package schedule
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
 
 // lose takes a device out. Its lanes end; a batch that one still runs will tell
 // of the loss as well.
@@ -8,20 +14,24 @@ func (s *Scheduler[T]) lose(d *device[T], err error) {
 	if d.out {
 		return
 	}
-	d.out = true
+	d.out, d.reason = true, err
 	s.open -= len(d.lanes)
 	s.config.Log.Error("a device is lost", "device", d.name, "lanes left", s.open, "reason", err)
 	s.event(d.name, Lost, err)
 	if s.open > 0 {
 		return
 	}
-	s.lost = err
+	var reasons []error
+	for _, name := range slices.Sorted(maps.Keys(s.devices)) {
+		reasons = append(reasons, fmt.Errorf("%s: %w", name, s.devices[name].reason))
+	}
+	s.lost = errors.Join(reasons...)
 	for c := s.ring.first(); c != nil; c = s.ring.first() {
 		s.ring.pop()
 		s.stats.Waiting -= len(c.Items)
 		s.stats.Failed += uint64(len(c.Items))
 		s.end(c)
-		c.err = err
+		c.err = s.lost
 		c.turn <- struct{}{}
 	}
 	s.failReady()

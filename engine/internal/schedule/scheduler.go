@@ -84,6 +84,7 @@ type device[T any] struct {
 	lanes   []*lane[T]
 	running int
 	out     bool // it is lost
+	reason  error
 }
 
 // lane is a Lane with its goroutine.
@@ -154,7 +155,7 @@ func (s *Scheduler[T]) Enter(ctx context.Context, c *Call[T]) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c.err, c.Waited, c.since = nil, 0, time.Now()
+	c.ctx, c.err, c.Waited, c.since = ctx, nil, 0, time.Now()
 	c.deadline, _ = ctx.Deadline()
 	s.mu.Lock()
 	turn, err := s.enter(c)
@@ -165,24 +166,32 @@ func (s *Scheduler[T]) Enter(ctx context.Context, c *Call[T]) error {
 	select {
 	case <-c.turn:
 	case <-ctx.Done():
-		s.mu.Lock()
-		if c.state == waiting {
-			s.ring.remove(c)
-			s.stats.Waiting -= len(c.Items)
-			s.end(c)
-			s.stats.Canceled += uint64(len(c.Items))
-			s.mu.Unlock()
+		if s.withdraw(c) {
 			return ctx.Err()
 		}
-		s.mu.Unlock()
 		<-c.turn // it came at the same moment
-		if c.err == nil {
-			s.Leave(c)
-			return ctx.Err()
-		}
 	}
 	c.Waited = time.Since(c.since)
+	if c.err == nil && ctx.Err() != nil {
+		s.leave(c, &s.stats.Canceled)
+		return ctx.Err()
+	}
 	return c.err
+}
+
+// withdraw takes out a call that waits, and reports whether it did.
+func (s *Scheduler[T]) withdraw(c *Call[T]) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.state != waiting {
+		return false
+	}
+	s.ring.remove(c)
+	s.stats.Waiting -= len(c.Items)
+	s.stats.Canceled += uint64(len(c.Items))
+	s.end(c)
+	s.grant() // it may have been what others waited behind
+	return true
 }
 
 // enter gives a call its turn at once, or has it wait, or refuses it.
@@ -242,10 +251,12 @@ func (s *Scheduler[T]) grant() {
 }
 
 // Leave gives up a turn: the pictures could not be made ready.
-func (s *Scheduler[T]) Leave(c *Call[T]) {
+func (s *Scheduler[T]) Leave(c *Call[T]) { s.leave(c, &s.stats.Failed) }
+
+func (s *Scheduler[T]) leave(c *Call[T], count *uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stats.Failed += uint64(len(c.Items))
+	*count += uint64(len(c.Items))
 	s.free += len(c.Items)
 	s.end(c)
 	s.grant()
@@ -364,7 +375,7 @@ func (s *Scheduler[T]) dispatch(now time.Time) {
 				break
 			}
 			taken++
-			if err := s.lateFor(e.call, now, l.measure.of(n)); err != nil {
+			if err := s.unwanted(e.call, now, l.measure.of(n)); err != nil {
 				s.free++
 				s.itemDone(e, err)
 				continue
@@ -460,6 +471,9 @@ func (s *Scheduler[T]) batchEnds(entries []entry[T], err error) {
 // again has another device compute a batch whose own was lost next.
 func (s *Scheduler[T]) again(b *batch[T], err error) {
 	var again []entry[T]
+	if s.open == 0 {
+		err = s.lost // of all
+	}
 	for i := range b.entries {
 		b.entries[i].losses++
 		if s.open == 0 || b.entries[i].losses >= mostLosses || b.entries[i].call.err != nil {
