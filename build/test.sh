@@ -61,7 +61,7 @@ if [[ -n $full ]]; then
 	say "Go, race detector"
 	# tests/e2e runs the program as it ships
 	mapfile -t packages < <(go list ./... | grep -v tests/e2e)
-	"${go_test[@]}" -race -timeout 60m "${packages[@]}"
+	TRTDET_REQUESTS=1000000 "${go_test[@]}" -race -timeout 90m "${packages[@]}"
 	say "C++: csrc under the address and undefined-behaviour sanitizers"
 	csrc asan
 	say "the GPU path under the same, and with every pointer that goes to C checked"
@@ -71,7 +71,8 @@ if [[ -n $full ]]; then
 else
 	"${go_test[@]}" -short ./...
 	say "Go, race detector, where goroutines meet"
-	"${go_test[@]}" -short -race ./pipeline/...
+	"${go_test[@]}" -short -race ./pipeline/... ./engine/internal/schedule
+	"${go_test[@]}" -short -race -run OnGPU ./tests/load
 fi
 say "Python: training"
 # Under the system's Python, whose PyTorch the article's heads are trained with.
