@@ -13,9 +13,46 @@
 //	}
 //	result, err := detector.Detect(ctx, picture)
 //
-// Detect and DetectBatch may be called from any goroutine; Close waits for
-// calls under way. Coordinates that come out are pixels of the picture as it
-// is shown (EXIF orientation obeyed), clipped to it.
+// # Pictures
+//
+// A picture is an imaging.Source: an *imaging.Picture, an *imaging.Raw (RGB or
+// BGR with a pitch, as cameras and video decoders have it), imaging.Encoded (the
+// bytes of a JPEG, PNG, WebP, BMP or TIFF file) or an imaging.Image (any of Go's).
+// On a GPU pixels go, and JPEGs are decoded, straight into the pinned memory that
+// they are copied to the device from. DetectTensor takes what is the network's
+// input already. Nothing that is handed in may change until the call returns.
+// Boxes are in pixels of the picture as it is shown (EXIF orientation obeyed),
+// clipped to it.
+//
+// # A server
+//
+// One Detector serves any number of goroutines. Detect waits; Submit hands in and
+// returns; DetectBatch takes any number of pictures. All of them share batches:
+// what is ready goes at once to a free slot, at most MaxBatch pictures together,
+// and while it is computed the next pictures are read. Options.MaxDelay holds
+// pictures for others, which is seldom worth it.
+//
+// Callers take turns: a call at a time from each, where a caller is what
+// WithCaller names, or else each call its own. At most Options.QueueLimit pictures
+// wait for their turn; a call beyond that ends in ErrOverloaded at once. A call
+// whose context is canceled leaves the queue and costs the device nothing; one
+// that is being computed returns when its batch is done. A deadline of the
+// context that has passed, or that the measured time of a batch says cannot be
+// kept, ends the call at once with context.DeadlineExceeded.
+//
+// On several devices, or on one with several slots, a batch goes where it is
+// expected to be done first. A GPU that is lost is taken out, what it had is
+// computed by the others, and it is tried again after a second, two, four ... up
+// to a minute; with none left calls end in ErrLost. Stats has all of that, and the
+// last changes of each device; Options.Log gets the latter too.
+//
+// Warmup has every slot run every size of batch, so that the first calls need not
+// wait for memory and CUDA graphs. Swap opens another model and has calls answered
+// by it from then on; none fails. Close answers what is under way.
+//
+// docs/library.md has how to choose slots, batch, delay and queue by one's own
+// numbers, and what a module of its own needs to build; examples/ has a server, a
+// folder, a video and several GPUs.
 //
 // The package knows nothing of files beyond models or of output formats. Its
 // errors name the command line's flags, which are its options' names.

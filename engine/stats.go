@@ -22,6 +22,8 @@ type Stats struct {
 type DeviceStats struct {
 	Device string `json:"device"` // such as "cuda:0"
 	Lost   bool   `json:"lost"`
+	// Answered is how many pictures it has computed.
+	Answered uint64 `json:"answered"`
 	// Running is how many batches the device is given at this moment.
 	Running int `json:"running"`
 	// BatchTime is how long a batch of MaxBatch has taken lately, 0 before that is
@@ -50,7 +52,7 @@ func (d *Detector) Stats() Stats {
 		Overloaded: s.Overloaded, Late: s.Late, Retried: s.Retried, Waiting: s.Waiting,
 	}
 	for _, device := range s.Devices {
-		stats.Devices = append(stats.Devices, DeviceStats{device.Device, device.Lost, device.Running, device.BatchTime})
+		stats.Devices = append(stats.Devices, DeviceStats{device.Device, device.Lost, device.Answered, device.Running, device.BatchTime})
 	}
 	for _, e := range s.Events {
 		event := DeviceEvent{Time: e.Time, Device: e.Device, What: string(e.What)}

@@ -10,8 +10,17 @@ import (
 	"testing"
 )
 
-// server is a program of a module of its own.
-const server = `package main
+// server is a program of a module of its own: the README's example, about the
+// model and the picture that it is given.
+func server(t *testing.T) string {
+	t.Helper()
+	_, example, found := strings.Cut(read(t, filepath.Join(top, "README.md")), "```go\n")
+	example, _, ended := strings.Cut(example, "```")
+	if !found || !ended || strings.Count(example, "\n") != 10 {
+		t.Fatalf("the README's example is not of ten lines:\n%s", example)
+	}
+	example = strings.NewReplacer(`"best.onnx"`, "os.Args[1]", `"street.jpg"`, "os.Args[2]").Replace(example)
+	return `package main
 
 import (
 	"context"
@@ -23,27 +32,19 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := run(context.Background()); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
-	detector, err := engine.Open(os.Args[1], nil)
-	if err != nil {
-		return err
-	}
-	defer detector.Close()
-	picture, err := imaging.Open(os.Args[2], imaging.Limits{})
-	if err != nil {
-		return err
-	}
-	result, err := detector.Detect(context.Background(), picture)
+func run(ctx context.Context) error {
+` + example + `
 	fmt.Println(len(result.Detections), detector.Device())
 	return err
 }
 `
+}
 
 // A module of its own needs what make install puts down and trtdet env names,
 // CUDA's headers, and nothing else: not the checkout that trtdet was built in,
@@ -68,7 +69,7 @@ func TestInstalled(t *testing.T) {
 	sums, requires := read(t, filepath.Join(top, "go.sum")), read(t, filepath.Join(top, "go.mod"))
 	requires = strings.Replace(requires, "module github.com/trtdet/trtdet", "module server", 1)
 	for name, content := range map[string]string{
-		"main.go": server,
+		"main.go": server(t),
 		// what go mod tidy would make of it, which asks the network
 		"go.mod": requires + "\nrequire github.com/trtdet/trtdet v0.0.0\n\nreplace github.com/trtdet/trtdet => " + code + "\n",
 		"go.sum": sums,

@@ -80,11 +80,12 @@ const mostLosses = 3
 
 // device is what lanes compute on.
 type device[T any] struct {
-	name    string
-	lanes   []*lane[T]
-	running int
-	out     bool // it is lost
-	reason  error
+	name     string
+	lanes    []*lane[T]
+	running  int
+	answered uint64
+	out      bool // it is lost
+	reason   error
 }
 
 // lane is a Lane with its goroutine.
@@ -437,6 +438,7 @@ func (s *Scheduler[T]) batchDone(l *lane[T], err error, now time.Time, took time
 	n := len(b.entries)
 	if err == nil {
 		l.measure.add(n, took)
+		l.device.answered += uint64(n)
 	}
 	if lost := err != nil && s.config.Lost != nil && s.config.Lost(err); lost {
 		s.lose(l.device, err)

@@ -28,6 +28,8 @@ type DeviceStats struct {
 	Lost    bool
 	Lanes   int
 	Running int // batches
+	// Answered is how many pictures it has computed.
+	Answered uint64
 	// BatchTime is how long a full batch takes, 0 where that is not known.
 	BatchTime time.Duration
 }
@@ -68,7 +70,7 @@ func (s *Scheduler[T]) Stats() Stats {
 	stats := s.stats
 	stats.Events = slices.Clone(s.stats.Events)
 	for _, d := range s.devices {
-		state := DeviceStats{Device: d.name, Lost: d.out, Lanes: len(d.lanes), Running: d.running}
+		state := DeviceStats{Device: d.name, Lost: d.out, Lanes: len(d.lanes), Running: d.running, Answered: d.answered}
 		if len(d.lanes) > 0 {
 			state.BatchTime = d.lanes[0].measure.of(s.config.Batch)
 		}

@@ -1,0 +1,107 @@
+// Command server answers HTTP requests with the objects in a picture:
+//
+//	go run ./examples/server model.engine &
+//	curl --data-binary @dog.jpg localhost:8080/detect
+//
+// The picture's bytes are decoded where the network takes them from, requests
+// that come at once share a batch, and a client that goes away costs nothing
+// more. GET /stats is what the detector has done; SIGHUP has it open the model
+// again, as after an update, and SIGTERM answers what is under way.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
+)
+
+// mostBytes of a picture are read.
+const mostBytes = 16 << 20
+
+func main() {
+	address := flag.String("listen", "localhost:8080", "address and port to listen on")
+	flag.Parse()
+	if err := serve(flag.Arg(0), *address); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func serve(model, address string) error {
+	detector, err := engine.Open(model, &engine.Options{Device: engine.Device{Auto: true}, QueueLimit: 256})
+	if err != nil {
+		return err
+	}
+	defer detector.Close()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := detector.Warmup(ctx); err != nil {
+		return err
+	}
+	go reload(detector, model)
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /detect", func(w http.ResponseWriter, r *http.Request) { detect(w, r, detector) })
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, detector.Stats()) })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	log.Printf("listening on http://%s", listener.Addr())
+	closed := make(chan error, 1)
+	context.AfterFunc(ctx, func() { closed <- server.Shutdown(context.Background()) })
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-closed
+}
+
+// reload opens the model again at each SIGHUP. No request fails because of it.
+func reload(detector *engine.Detector, model string) {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	for range again {
+		if err := detector.Swap(model, nil); err != nil {
+			log.Printf("the model stays as it is: %v", err)
+		}
+	}
+}
+
+func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBytes))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	// one client's requests take turns with another's
+	host, _, _ := net.SplitHostPort(r.RemoteAddr) //nolint:errcheck // then all are one client
+	result, err := detector.Detect(engine.WithCaller(ctx, host), imaging.Encoded{Data: data, Limits: imaging.Limits{MaxPixels: 50_000_000}})
+	switch {
+	case err == nil:
+		reply(w, result.Detections)
+	case errors.Is(err, engine.ErrOverloaded), errors.Is(err, engine.ErrLost), errors.Is(err, context.DeadlineExceeded):
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	case ctx.Err() != nil: // nobody is there to read it
+	default:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+func reply(w http.ResponseWriter, what any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(what) //nolint:errcheck // the client has gone
+}
