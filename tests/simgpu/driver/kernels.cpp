@@ -48,6 +48,7 @@ bool PlaceLetterbox(Placed& to) {
   const auto* const pictures = reinterpret_cast<const trtdet_picture*>(letterbox.pictures);
   to.pictures.assign(pictures, pictures + letterbox.count);
   for (trtdet_picture& picture : to.pictures) {
+    if (picture.pixels == 0) continue;  // the input is left as it is
     const uint64_t bytes = picture.pitch * (picture.height - 1) + 3 * static_cast<uint64_t>(picture.width);
     if (!Place(picture.pixels, bytes, "pixels")) return false;
   }

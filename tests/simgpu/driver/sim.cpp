@@ -43,7 +43,8 @@ const Settings& Settings::Get() {
     Settings s;
     s.devices = static_cast<int>(Number("SIMGPU_DEVICES", 1));
     s.inline_ = Number("SIMGPU_INLINE", 0) != 0;
-    s.instant = Number("SIMGPU_INSTANT", 0) != 0;
+    s.network_us = Number("SIMGPU_NETWORK_US", 0);
+    s.instant = s.network_us > 0 || Number("SIMGPU_INSTANT", 0) != 0;
     s.seed = Number("SIMGPU_SEED", 1);
     s.memory = Number("SIMGPU_MEMORY", 4ULL << 30);
     return s;

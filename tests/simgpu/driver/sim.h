@@ -18,7 +18,10 @@ struct Settings {
   bool inline_ = false;  // SIMGPU_INLINE: work is done when it is asked for, by the thread that asks
   uint64_t seed = 1;     // SIMGPU_SEED: of how late work starts
   bool instant = false;  // SIMGPU_INSTANT: nothing is copied or computed, to measure what a program costs by itself
-  uint64_t memory = 0;   // SIMGPU_MEMORY: bytes of each device (default 4 GiB)
+  // SIMGPU_NETWORK_US: a network takes so many microseconds, one at a time on each device, and all else as with
+  // SIMGPU_INSTANT; to measure what a program adds to that.
+  uint64_t network_us = 0;
+  uint64_t memory = 0;  // SIMGPU_MEMORY: bytes of each device (default 4 GiB)
   static const Settings& Get();
 };
 

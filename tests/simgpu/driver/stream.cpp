@@ -1,5 +1,7 @@
 #include "stream.h"
 
+#include <sys/prctl.h>
+
 #include <atomic>
 #include <chrono>
 
@@ -64,7 +66,7 @@ void Stream::Put(Work work) {
     capture_->work.push_back(std::move(work));
     return;
   }
-  if (Settings::Get().instant && !work.marks) return;
+  if (Settings::Get().instant && !work.marks && !work.takes_time) return;
   if (work.start) work.start();
   if (Settings::Get().inline_) return work.run();
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -72,7 +74,19 @@ void Stream::Put(Work work) {
   changed_.notify_all();
 }
 
+// Goes on often at once, sometimes late enough for others to go first.
+void Stream::Dawdle() {
+  const uint64_t chance = random_() % 8;
+  if (chance == 0) {
+    std::this_thread::sleep_for(std::chrono::microseconds(random_() % 300));
+  } else if (chance < 4) {
+    std::this_thread::yield();
+  }
+}
+
 void Stream::Loop() {
+  // Linux wakes sleepers up to 50 us late unless it is told not to
+  if (Settings::Get().network_us > 0) prctl(PR_SET_TIMERSLACK, 1);
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return closing_ || !queue_.empty(); });
@@ -80,12 +94,7 @@ void Stream::Loop() {
     running_ = true;
     const Work& work = queue_.front();  // it stays there until it is done, for Uses
     lock.unlock();
-    // often at once, sometimes late enough for others to go first
-    if (const uint64_t chance = random_() % 8; chance == 0) {
-      std::this_thread::sleep_for(std::chrono::microseconds(random_() % 300));
-    } else if (chance < 4) {
-      std::this_thread::yield();
-    }
+    if (Settings::Get().network_us == 0) Dawdle();
     work.run();
     lock.lock();
     queue_.pop_front();

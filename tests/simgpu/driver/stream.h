@@ -26,6 +26,7 @@ struct Work {
   std::function<void()> start;  // when it is put in, by the thread that does; may be empty
   std::function<void()> run;    // when its turn comes
   bool marks = false;           // an event, and nothing else
+  bool takes_time = false;      // a network, where that is all that does
   // Device memory that it uses, as far as the call says: addresses and sizes.
   std::vector<std::pair<uint64_t, uint64_t>> uses;
 };
@@ -85,6 +86,7 @@ class Stream {
 
  private:
   void Loop();
+  void Dawdle();
 
   std::unique_ptr<Graph> capture_;
   std::mutex mutex_;

@@ -1,9 +1,13 @@
 // The calls of libcuda.so.1 about streams, events, kernels and graphs.
 #include <cuda.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -225,11 +229,32 @@ EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned int x, unsigned int y
   return CUDA_SUCCESS;
 }
 
+// Sleeps for as long as a network takes, from when the device is done with the one before.
+static void TakeTime(int device) {
+  static auto* const lock = new std::mutex();
+  static auto* const free = new std::map<int, std::chrono::steady_clock::time_point>();
+  std::chrono::steady_clock::time_point end;
+  {
+    const std::lock_guard<std::mutex> locked(*lock);
+    end = std::max((*free)[device], std::chrono::steady_clock::now());
+    end += std::chrono::microseconds(Settings::Get().network_us);
+    (*free)[device] = end;
+  }
+  // a sleeper wakes late: the last part is spent awake
+  std::this_thread::sleep_until(end - std::chrono::microseconds(150));
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
 EXPORT CUresult cuLaunchHostFunc(CUstream on, CUhostFn function, void* data) {
   NEED_CONTEXT("cuLaunchHostFunc");
   NEED_STREAM(stream, on, "cuLaunchHostFunc");
   Work work;
   work.run = [=] { function(data); };
+  if (Settings::Get().network_us > 0) {
+    work.takes_time = true;
+    work.run = [device = stream->device] { TakeTime(device); };
+  }
   stream->Put(std::move(work));
   return CUDA_SUCCESS;
 }
