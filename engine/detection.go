@@ -44,8 +44,8 @@ type Result struct {
 // has all of them.
 type Timing struct {
 	Pictures int           // in the batch
-	Queue    time.Duration // the wait for a slot
-	CopyIn   time.Duration // of pixels, into pinned memory and to the device
+	Queue    time.Duration // the wait for its turn and for a slot
+	CopyIn   time.Duration // of pixels, from pinned memory to the device
 	Letterbox, Network, Decode,
 	CopyOut time.Duration // of candidates, from the device
 	//lint:ignore ST1011 NMS is not a unit

@@ -112,12 +112,8 @@ func (d *Detector) ClassName(id int) string { return d.known().className(id) }
 // returns.
 func (d *Detector) Detect(ctx context.Context, picture imaging.Source) (Result, error) {
 	one := singles.Get().(*single)
-	defer singles.Put(one)
 	one.sources[0] = picture
-	err := d.detect(ctx, inputs{sources: one.sources[:]}, one.results[:])
-	result := one.results[0]
-	*one = single{}
-	return result, err
+	return d.detectOne(ctx, one, inputs{sources: one.sources[:]})
 }
 
 // single is what a call about one picture needs, kept for the next.
@@ -128,6 +124,15 @@ type single struct {
 }
 
 var singles = sync.Pool{New: func() any { return &single{} }}
+
+// detectOne detects in the picture that one holds, and lets go of it.
+func (d *Detector) detectOne(ctx context.Context, one *single, in inputs) (Result, error) {
+	err := d.detect(ctx, in, one.results[:])
+	result := one.results[0]
+	*one = single{}
+	singles.Put(one)
+	return result, err
+}
 
 // DetectBatch finds the objects in any number of pictures, which may differ in
 // size, and returns one Result for each, in their order. The first error ends it.
@@ -148,12 +153,8 @@ func (d *Detector) DetectBatch(ctx context.Context, pictures []imaging.Source) (
 // tensor must not change until it returns.
 func (d *Detector) DetectTensor(ctx context.Context, tensor []float32) (Result, error) {
 	one := singles.Get().(*single)
-	defer singles.Put(one)
 	one.tensors[0] = tensor
-	err := d.detect(ctx, inputs{tensors: one.tensors[:]}, one.results[:])
-	result := one.results[0]
-	*one = single{}
-	return result, err
+	return d.detectOne(ctx, one, inputs{tensors: one.tensors[:]})
 }
 
 // Answer is what came of a picture that was submitted.
@@ -196,6 +197,11 @@ func (d *Detector) detect(ctx context.Context, in inputs, results []Result) erro
 // for memory to be allocated and kernels to be compiled. It may be called while
 // the Detector is in use.
 func (d *Detector) Warmup(ctx context.Context) error {
+	return d.use(func(c *core) error { return c.warmup(ctx) })
+}
+
+// use calls f with the current model, which is not freed until f returns.
+func (d *Detector) use(f func(*core) error) error {
 	c, err := d.current()
 	if err != nil {
 		return err
@@ -205,7 +211,7 @@ func (d *Detector) Warmup(ctx context.Context) error {
 	if c.closed {
 		return ErrClosed
 	}
-	return c.warmup(ctx)
+	return f(c)
 }
 
 // Swap opens another model, or the same file again, and has all calls from then
@@ -236,17 +242,12 @@ func (d *Detector) Swap(path string, o *Options) error {
 // NetworkRate runs the network alone, on as many pictures a batch, in every slot
 // at once and for about as long as duration: pictures a second that nothing which
 // is done with the same slots can exceed.
-func (d *Detector) NetworkRate(ctx context.Context, pictures int, duration time.Duration) (float64, error) {
-	c, err := d.current()
-	if err != nil {
-		return 0, err
-	}
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if c.closed {
-		return 0, ErrClosed
-	}
-	return c.rate(ctx, pictures, duration)
+func (d *Detector) NetworkRate(ctx context.Context, pictures int, duration time.Duration) (rate float64, err error) {
+	err = d.use(func(c *core) error {
+		rate, err = c.rate(ctx, pictures, duration)
+		return err
+	})
+	return rate, err
 }
 
 // Close answers the calls under way and frees the model. It is safe to call

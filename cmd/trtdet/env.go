@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -91,10 +92,8 @@ func cudaHeaders(given string) (string, error) {
 	if given == "" {
 		places = []string{os.Getenv("CUDA_HOME"), os.Getenv("CUDA_PATH"), "/usr/local/cuda", "/usr"}
 	}
+	places = slices.DeleteFunc(places, func(place string) bool { return place == "" })
 	for _, place := range places {
-		if place == "" {
-			continue
-		}
 		for _, folder := range []string{filepath.Join(place, "include"), place} {
 			header, err := os.ReadFile(filepath.Join(folder, "cuda.h"))
 			if err != nil {
@@ -112,17 +111,7 @@ func cudaHeaders(given string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("no cuda.h in %s: install CUDA's headers (pip install nvidia-cuda-runtime has them, in nvidia/cu13/include) and name their folder with --cuda",
-		strings.Join(nonEmpty(places), ", "))
-}
-
-func nonEmpty(words []string) []string {
-	var kept []string
-	for _, w := range words {
-		if w != "" {
-			kept = append(kept, w)
-		}
-	}
-	return kept
+		strings.Join(places, ", "))
 }
 
 // cgoDefault is what a variable holds, or what go takes where it is not set.

@@ -145,13 +145,10 @@ func (s *Scheduler[T]) add(lanes []Lane[T]) {
 	}
 }
 
-// Batch is the most pictures of a Call.
-func (s *Scheduler[T]) Batch() int { return s.config.Batch }
-
-// Enter waits until it is the call's turn to make its pictures ready; after
-// that Ready or Leave has to be called. An error means that it is not: that of ctx, one that wraps
-// context.DeadlineExceeded where the deadline of ctx cannot be kept, ErrOverloaded, ErrClosed, or why the last device
-// was lost.
+// Enter waits until it is the call's turn to make its pictures ready; after that
+// Ready or Leave has to be called. An error means that it has no turn: that of
+// ctx, one that wraps context.DeadlineExceeded where the deadline of ctx cannot be
+// kept, ErrOverloaded, ErrClosed, or why the last device was lost.
 func (s *Scheduler[T]) Enter(ctx context.Context, c *Call[T]) error {
 	if err := ctx.Err(); err != nil {
 		return err
