@@ -24,7 +24,7 @@ type Detector interface {
 // Load is the work that a Detector is given.
 type Load struct {
 	// Pictures are taken in turn, Batch of them at a time.
-	Pictures []*imaging.Picture
+	Pictures []imaging.Source
 	Batch    int
 	// Concurrency is how many callers there are in a closed loop, each of which
 	// waits for its batch before it hands in the next. With a Rate it does

@@ -41,7 +41,7 @@ func newSlow(slots int, takes time.Duration) *slow {
 	return &slow{slots: make(chan struct{}, slots), takes: takes}
 }
 
-var pictures = []*imaging.Picture{{Width: 1, Height: 1}, {Width: 2, Height: 2}, {Width: 3, Height: 3}}
+var pictures = imaging.Sources([]*imaging.Picture{{Width: 1, Height: 1}, {Width: 2, Height: 2}, {Width: 3, Height: 3}})
 
 // In a closed loop each of two slots answers a batch of 4 in 10 ms: 800 pictures
 // a second; of four callers two wait.

@@ -25,8 +25,11 @@ type Benchmark struct {
 	Width   int    `json:"width"`
 	Threads int    `json:"threads"` // of the CPU
 	// Pictures says what was detected in.
-	Pictures string         `json:"pictures"`
-	Runs     []BenchmarkRun `json:"runs"`
+	Pictures string `json:"pictures"`
+	// Singly says that each call was about one picture, and that pictures of several
+	// shared batches; otherwise each was about a whole batch.
+	Singly bool           `json:"singly"`
+	Runs   []BenchmarkRun `json:"runs"`
 }
 
 // BenchmarkRun is one load that was measured.
@@ -53,7 +56,7 @@ type BenchmarkRun struct {
 	GPUs []engine.GPUUse `json:"gpus,omitempty"`
 }
 
-// BenchmarkLatency is how long batches took, in milliseconds.
+// BenchmarkLatency is how long callers waited for their answers, in milliseconds.
 type BenchmarkLatency struct {
 	P50  float64 `json:"p50"`
 	P90  float64 `json:"p90"`
@@ -114,6 +117,9 @@ func (b *Benchmark) about() string {
 	if b.Device == "cpu" {
 		about += fmt.Sprintf(", %d threads", b.Threads)
 	}
+	if b.Singly {
+		about += ", handed in one at a time"
+	}
 	return about
 }
 
@@ -121,8 +127,11 @@ func (b *Benchmark) about() string {
 func (b *Benchmark) key() (header pretty.Row, of func(*BenchmarkRun) pretty.Row) {
 	return pretty.Row{"load", "batch", "slots", "graphs"}, func(r *BenchmarkRun) pretty.Row {
 		load := fmt.Sprintf("%d callers", r.Concurrency)
-		if r.Rate > 0 {
+		switch {
+		case r.Rate > 0:
 			load = decimals(r.Rate) + "/s arrive"
+		case r.Concurrency == 1:
+			load = "1 caller"
 		}
 		graphs := "-"
 		if r.Graphs != nil {

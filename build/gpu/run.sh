@@ -2,7 +2,8 @@
 # run.sh kernels   the kernels, and the same under compute-sanitizer; the pieces with TensorRT need not be there
 # run.sh engines   engines of every kind against ONNX Runtime
 # run.sh test      both of these
-# run.sh bench     yolov5s with each head built, held to ONNX Runtime and measured, beside PyTorch and ONNX Runtime
+# run.sh bench     yolov5s with each head built, held to ONNX Runtime and measured, in batches and as a server has it, beside
+#                  PyTorch and ONNX Runtime
 # run.sh all       everything
 #
 # Runs what build/gpu/pack.sh made, on a machine with an NVIDIA GPU: from the folder with the pieces, which it joins first, or
@@ -92,13 +93,19 @@ build_engine() {
 }
 
 bench() {
-	local head precision size
+	local head precision size form flags
 	for head in $heads; do
 		for precision in ${PRECISIONS:-fp32 fp16}; do
 			build_engine "$head" "$precision" || continue
 			for size in 640x480 1920x1080; do
 				step "bench-$head-$precision-$size" 300 "$trtdet" bench "$engines/yolov5s-$head-$precision.engine" --batch 1,8,32 --slots 1,2 \
 					--duration "${each}s" --warmup "${each}s" --format json --pictures "$inputs/$size" || true
+			done
+			for form in raw jpeg; do
+				flags=(--singly --concurrency "1,8,64,256" --batch 8 --slots "1,2,4")
+				[[ $form == raw ]] || flags+=(--encoded)
+				step "served-$head-$precision-$form" 300 "$trtdet" bench "$engines/yolov5s-$head-$precision.engine" "${flags[@]}" \
+					--duration "${each}s" --warmup "${each}s" --format json --pictures "$inputs/1920x1080" || true
 			done
 		done
 		step "beside-$head" 300 python3 "$top/build/gpu/beside.py" "$head" "$inputs" --seconds "$each" || true

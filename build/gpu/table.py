@@ -48,6 +48,23 @@ def speeds(results: Path) -> list[list[object]]:
     return lines
 
 
+def served(results: Path) -> list[list[object]]:
+    """Returns a line for each head, precision, form of pictures, number of slots and of callers."""
+    lines = []
+    for path in sorted(results.glob("served-*.out")):
+        head, precision, form = path.stem.removeprefix("served-").rsplit("-", 2)
+        for run in (read(path) or {}).get("runs", []):
+            latency = run["latency_ms"]
+            lines.append(
+                [
+                    head, precision, form, run["slots"], run["concurrency"],
+                    f"{run['pictures_per_second']:.0f}", f"{run['limit_pictures_per_second']:.0f}",
+                    f"{run['share_of_limit']:.3f}", f"{latency['p50']:.2f}", f"{latency['p99']:.2f}",
+                ]
+            )  # fmt: skip
+    return lines
+
+
 def main() -> None:
     results = Path(sys.argv[1])
     about = read(results / "environment.json") or {}
@@ -68,6 +85,15 @@ def main() -> None:
                 "head | precision | pictures | batch | slots | pictures/s | network alone | share | p50 | p99 | "
                 "copy in | letterbox | network | decode | copy out | NMS | "
                 "PyTorch, network alone | ONNX Runtime, network alone",
+                lines,
+            )
+        )
+    lines = served(results)
+    if lines:
+        print("Callers that each hand in one picture of 1920x1080 at a time, in batches of up to 8; milliseconds of a call.\n")
+        print(
+            rows(
+                "head | precision | pictures | slots | callers | pictures/s | network alone | share | p50 | p99",
                 lines,
             )
         )

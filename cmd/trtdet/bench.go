@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -35,24 +36,29 @@ func benchCommand() *cli.Command {
 		Name:      "bench",
 		Usage:     "measure how many pictures a second a model takes, and how long they wait",
 		ArgsUsage: "MODEL",
-		Description: "Each combination of --batch, --slots and --graphs is measured for --duration, beside what the network alone\n" +
-			"does on the same slots. Without --rate, --concurrency callers each wait for their batch before they hand in\n" +
-			"the next; with it pictures arrive at random, that many a second, whether or not the model keeps up.\n" +
-			"Pictures are in memory already; reading files is not measured.\n\n" +
+		Description: "Each combination of --batch, --slots, --graphs and --concurrency or --rate is measured for --duration, beside\n" +
+			"what the network alone does on the same slots. Without --rate, --concurrency callers each wait for their\n" +
+			"answer before they hand in the next batch; with it pictures arrive at random, that many a second, whether or\n" +
+			"not the model keeps up. With --singly callers hand in one picture at a time, as those of a server do, and\n" +
+			"what waits shares batches. Pictures are in memory already, as pixels or, with --encoded, as the files that\n" +
+			"they were; reading from the disk is not measured.\n\n" +
 			"Examples:\n" +
 			"  trtdet bench best.engine --batch 1,8,32 --slots 1,2 --graphs on,off\n" +
 			"  trtdet bench best.engine --batch 8 --rate 500,1000,2000 --duration 30s\n" +
+			"  trtdet bench best.engine --batch 8 --singly --concurrency 1,8,64,256 --encoded --pictures photographs/\n" +
 			"  trtdet bench best.onnx --pictures photographs/ --format json > bench.json",
 		Flags: slices.Concat(deviceFlags(), []cli.Flag{
 			&cli.StringFlag{Category: categoryLoad, Name: "batch", Usage: "pictures at once, as `LIST`: 1,8,32", Value: "1"},
 			&cli.StringFlag{Category: categoryLoad, Name: "slots", Usage: "batches in the network at once, as `LIST`: 1,2,4", DefaultText: "2 of each GPU, 1 on the CPU"},
 			&cli.StringFlag{Category: categoryLoad, Name: "graphs", Usage: "whether a GPU gets a batch as one CUDA graph, as `LIST`: on, off or on,off", Value: "on"},
-			&cli.IntFlag{Category: categoryLoad, Name: "concurrency", Usage: "`N` callers in a closed loop", DefaultText: "twice the slots"},
+			&cli.StringFlag{Category: categoryLoad, Name: "concurrency", Usage: "callers in a closed loop, as `LIST`: 1,8,64", DefaultText: "twice the slots"},
 			&cli.StringFlag{Category: categoryLoad, Name: "rate", Usage: "pictures a second that arrive in an open loop, as `LIST`", DefaultText: "a closed loop"},
+			&cli.BoolFlag{Category: categoryLoad, Name: "singly", Usage: "callers hand in one picture at a time, and share batches"},
 			&cli.DurationFlag{Category: categoryLoad, Name: "duration", Usage: "`TIME` of each measurement", Value: 5 * time.Second},
 			&cli.DurationFlag{Category: categoryLoad, Name: "warmup", Usage: "`TIME` before each", Value: time.Second},
 			&cli.StringFlag{Category: categoryLoad, Name: "pictures", Usage: "`PICTURES` to detect in: a file, folder or pattern; the first 64",
 				DefaultText: "8 of 1280x720, made of noise"},
+			&cli.BoolFlag{Category: categoryLoad, Name: "encoded", Usage: "hand in --pictures as they are in their files, JPEG and so on, to be decoded"},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT`: table, json or md", Value: "table"},
 		}, thresholdFlags(), headFlags()),
 		Action: benchmark,
@@ -63,10 +69,10 @@ func benchCommand() *cli.Command {
 type loads struct {
 	batches, slots   []int
 	graphs           []bool
-	rates            []float64 // empty is a closed loop
-	concurrency      int       // 0 is twice the slots
+	demands          []bench.Load // each a Concurrency, where 0 is twice the slots, or a Rate
+	singly           bool
 	warmup, duration time.Duration
-	pictures         []*imaging.Picture
+	pictures         []imaging.Source
 	picturesInWords  string
 	console          *console
 }
@@ -86,16 +92,19 @@ func benchmark(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.read(c.String("pictures")); err != nil {
+	if err := l.read(c.String("pictures"), c.Bool("encoded")); err != nil {
 		return err
 	}
-	r := &report.Benchmark{Model: c.Args().First(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)), Pictures: l.picturesInWords}
+	r := &report.Benchmark{
+		Model: c.Args().First(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)), Pictures: l.picturesInWords, Singly: l.singly,
+	}
 	defer l.console.show("")
 	for _, slots := range l.slots {
 		for _, graphs := range l.graphs {
 			for _, batch := range l.batches {
 				o := *options
-				o.Slots, o.NoGraphs, o.Batch = slots, !graphs, batch // so that calls do not share a batch
+				o.Slots, o.NoGraphs, o.Batch = slots, !graphs, batch // calls of as many do not share one
+				o.QueueLimit = bench.MaxWaiting * batch
 				if err := l.measureModel(c.Context, r, o); err != nil {
 					return err
 				}
@@ -111,10 +120,10 @@ func benchmark(c *cli.Context) error {
 
 func parseLoads(c *cli.Context) (*loads, error) {
 	l := &loads{
-		concurrency: c.Int("concurrency"), warmup: c.Duration("warmup"), duration: c.Duration("duration"), console: c.App.ErrWriter.(*console),
+		singly: c.Bool("singly"), warmup: c.Duration("warmup"), duration: c.Duration("duration"), console: c.App.ErrWriter.(*console),
 	}
-	if c.IsSet("concurrency") && (l.concurrency < 1 || l.concurrency > bench.MaxWaiting) {
-		return nil, usagef("--concurrency %d: want 1 to %d", l.concurrency, bench.MaxWaiting)
+	if c.Bool("encoded") && !c.IsSet("pictures") {
+		return nil, usagef("--encoded takes the files of --pictures: say which")
 	}
 	if c.IsSet("concurrency") && c.IsSet("rate") {
 		return nil, usagef("--concurrency is of a closed loop, --rate of an open one: say one of them")
@@ -144,8 +153,18 @@ func parseLoads(c *cli.Context) (*loads, error) {
 			if err != nil || !(rate > 0 && rate <= 1e6) {
 				return nil, usagef("--rate %s: want pictures a second such as 100 or 100,200", c.String("rate"))
 			}
-			l.rates = append(l.rates, rate)
+			l.demands = append(l.demands, bench.Load{Rate: rate})
 		}
+		return l, nil
+	}
+	callers := []int{0}
+	if c.IsSet("concurrency") {
+		if callers, err = parseCounts("concurrency", c.String("concurrency"), bench.MaxWaiting); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range callers {
+		l.demands = append(l.demands, bench.Load{Concurrency: n})
 	}
 	return l, nil
 }
@@ -164,7 +183,7 @@ func parseCounts(flag, text string, most int) ([]int, error) {
 }
 
 // read gets the pictures into memory.
-func (l *loads) read(source string) error {
+func (l *loads) read(source string, encoded bool) error {
 	if source == "" {
 		rng := rand.New(rand.NewPCG(1, 1))
 		for range 8 {
@@ -177,22 +196,29 @@ func (l *loads) read(source string) error {
 		l.picturesInWords = "pictures of 1280x720 made of noise"
 		return nil
 	}
+	read := func(path string) (imaging.Source, error) { return readPixels(path) }
+	if encoded {
+		read = func(path string) (imaging.Source, error) { return readEncoded(path) }
+	}
 	var err error
-	if l.pictures, err = readPictures(source, mostBenched); err != nil {
+	if l.pictures, err = readFirst(source, mostBenched, read); err != nil {
 		return fmt.Errorf("--pictures: %w", err)
 	}
 	l.picturesInWords = fmt.Sprintf("%s of %s", count(len(l.pictures), "picture"), source)
+	if encoded {
+		l.picturesInWords += ", encoded"
+	}
 	return nil
 }
 
-// readPictures opens the first few pictures of a source.
-func readPictures(source string, most int) ([]*imaging.Picture, error) {
-	var pictures []*imaging.Picture
+// readFirst reads the first few pictures of a source.
+func readFirst[T any](source string, most int, read func(path string) (T, error)) ([]T, error) {
+	var pictures []T
 	for path, err := range pipeline.Sources([]string{source}, nil) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := imaging.Open(path, imaging.Limits{})
+		p, err := read(path)
 		if err != nil {
 			return nil, err
 		}
@@ -204,6 +230,17 @@ func readPictures(source string, most int) ([]*imaging.Picture, error) {
 		return nil, fmt.Errorf("there are no pictures in %s", source)
 	}
 	return pictures, nil
+}
+
+func readPixels(path string) (*imaging.Picture, error) { return imaging.Open(path, imaging.Limits{}) }
+
+// readEncoded returns a file as it is, once it is known to be a picture.
+func readEncoded(path string) (imaging.Encoded, error) {
+	if _, err := readPixels(path); err != nil {
+		return imaging.Encoded{}, err
+	}
+	data, err := os.ReadFile(path)
+	return imaging.Encoded{Data: data}, err
 }
 
 // measureModel opens the model one way and measures each rate on it.
@@ -226,16 +263,15 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 	if most := d.MaxBatch(); o.Batch > most {
 		return usagef("--batch %d: the model takes %s at most", o.Batch, count(most, "picture"))
 	}
-	load := bench.Load{
-		Pictures: l.pictures, Batch: o.Batch, Concurrency: cmp.Or(l.concurrency, 2*d.Slots()), Warmup: l.warmup, Duration: l.duration,
+	load := bench.Load{Pictures: l.pictures, Batch: o.Batch, Warmup: l.warmup, Duration: l.duration}
+	if l.singly {
+		load.Batch = 1
 	}
-	rates := l.rates
-	if len(rates) == 0 {
-		rates = []float64{0}
-	}
-	for _, load.Rate = range rates {
+	for _, demand := range l.demands {
+		load.Rate, load.Concurrency = demand.Rate, demand.Concurrency
 		run := report.BenchmarkRun{Batch: o.Batch, Slots: d.Slots(), Rate: load.Rate}
 		if load.Rate == 0 {
+			load.Concurrency = cmp.Or(load.Concurrency, 2*d.Slots())
 			run.Concurrency = load.Concurrency
 		}
 		if r.Device != "cpu" {
@@ -254,6 +290,9 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 // and after, so that a machine which slows down does so for both.
 func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load bench.Load, run *report.BenchmarkRun) error {
 	what := fmt.Sprintf("batch %d, slots %d", run.Batch, run.Slots)
+	if run.Concurrency > 0 {
+		what += ", " + count(run.Concurrency, "caller")
+	}
 	if run.Graphs != nil {
 		what += map[bool]string{true: ", graphs", false: ", no graphs"}[*run.Graphs]
 	}
@@ -261,7 +300,7 @@ func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load ben
 		what += fmt.Sprintf(", %g/s", run.Rate)
 	}
 	l.say(what)
-	before, err := d.NetworkRate(ctx, load.Batch, load.Duration/4)
+	before, err := d.NetworkRate(ctx, run.Batch, load.Duration/4)
 	if err != nil {
 		return err
 	}
@@ -271,7 +310,7 @@ func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load ben
 	if err != nil {
 		return err
 	}
-	after, err := d.NetworkRate(ctx, load.Batch, load.Duration/4)
+	after, err := d.NetworkRate(ctx, run.Batch, load.Duration/4)
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func verifyPictures(c *cli.Context) ([]*imaging.Picture, error) {
 	if err := trt.DriverError(); err != nil {
 		return nil, fmt.Errorf("--verify runs the engine: %w; leave it out here, and say it where there is a GPU", err)
 	}
-	pictures, err := readPictures(source, mostVerified)
+	pictures, err := readFirst(source, mostVerified, readPixels)
 	if err != nil {
 		return nil, fmt.Errorf("--verify: %w", err)
 	}

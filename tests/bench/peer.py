@@ -16,10 +16,10 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
+from detector import session
 
 SIZE = 640
 STRIDES = (8, 16, 32)
@@ -86,15 +86,6 @@ def letterbox(path: str) -> Callable[[], int]:
     return work
 
 
-def session(path: str, threads: int) -> object:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
 def detect(path: str, threads: str, *files: str) -> None:
     """Read, letterbox, run, decode, suppress, scale back: one picture at a time, as YOLOv5's detect.py does."""
     import ast
@@ -131,9 +122,6 @@ def network(path: str, threads: str, count: str) -> None:
 
 
 def main() -> None:
-    # ONNX Runtime stands in the tests' own environment, behind the packages of the system's Python
-    for folder in Path(__file__).resolve().parents[2].glob("build/deps/venv/lib/python3*/site-packages"):
-        sys.path.append(str(folder))
     task, *arguments = sys.argv[1:]
     if task == "serve":
         kind, *arguments = arguments
