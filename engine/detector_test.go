@@ -3,10 +3,13 @@ package engine
 import (
 	"context"
 	"errors"
+	"os"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/trtdet/trtdet/imaging"
 )
@@ -148,5 +151,65 @@ func TestInputSizeIsWholeStrides(t *testing.T) {
 			t.Errorf("%v became %v, want %v", in, got, want)
 		}
 		d.Close()
+	}
+}
+
+// A caller with one picture does not wait behind all that another has put in.
+func TestCallersTakeTurns(t *testing.T) {
+	d, err := Open(carried, &Options{Height: 320, Width: 320})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	p := openPicture(t, "room.jpg")
+	var all sync.WaitGroup
+	defer all.Wait()
+	const many = 300
+	for range many {
+		all.Go(func() {
+			if _, err := d.Detect(WithCaller(t.Context(), "many"), p); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for d.Stats().Pictures < many {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := d.Detect(WithCaller(t.Context(), "one"), p); err != nil {
+		t.Fatal(err)
+	}
+	if d.Stats().Waiting == 0 {
+		t.Error("the other caller's pictures were all taken first")
+	}
+}
+
+// Memory that files are decoded into is used again.
+func TestEncodedKeepsMemory(t *testing.T) {
+	if _, err := imaging.TurboJPEG(); err != nil {
+		t.Skipf("Go's own decoder has memory of its own: %v", err)
+	}
+	d, err := Open(carried, &Options{Height: 64, Width: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	data, err := os.ReadFile("../models/emoji/images/room.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const calls = 20
+	var before, after runtime.MemStats
+	for call := range calls + 1 {
+		if call == 1 {
+			runtime.ReadMemStats(&before)
+		}
+		if _, err := d.Detect(t.Context(), imaging.Encoded{Data: data}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	p := openPicture(t, "room.jpg")
+	if each := int(after.TotalAlloc-before.TotalAlloc) / calls; each > len(p.Pix)/2 {
+		t.Errorf("a call allocates %d bytes, the pixels are %d", each, len(p.Pix))
 	}
 }

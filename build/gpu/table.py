@@ -90,7 +90,7 @@ def main() -> None:
         )
     lines = served(results)
     if lines:
-        print("Callers that each hand in one picture of 1920x1080 at a time, in batches of up to 8; milliseconds of a call.\n")
+        print("Callers hand in one picture of 1920x1080 at a time, in batches of up to 8; milliseconds of a call.\n")
         print(
             rows(
                 "head | precision | pictures | slots | callers | pictures/s | network alone | share | p50 | p99",

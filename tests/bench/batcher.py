@@ -1,4 +1,4 @@
-"""The batcher that people write in Python: asyncio callers, a queue, and threads that each run ONNX Runtime on one core.
+"""The batcher that people write in Python: asyncio callers, a queue, and threads that run ONNX Runtime, a core each.
 
     batcher.py MODEL PICTURE --size 128 --callers 1,64 --seconds 2
 

@@ -49,7 +49,8 @@ class Detector:
             picture = cv2.resize(picture, (w, h), interpolation=cv2.INTER_LINEAR)
         left, top = (self.size - w) // 2, (self.size - h) // 2
         laid = np.full((3, self.size, self.size), 114 / 255, np.float32)
-        np.multiply(picture[..., ::-1].transpose(2, 0, 1), np.float32(1 / 255), out=laid[:, top : top + h, left : left + w])
+        inside = laid[:, top : top + h, left : left + w]
+        np.multiply(picture[..., ::-1].transpose(2, 0, 1), np.float32(1 / 255), out=inside)
         return laid, gain, left, top
 
     def network(self, x: np.ndarray) -> list[np.ndarray]:

@@ -8,7 +8,6 @@ import (
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
-	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
 )
 
@@ -55,6 +54,7 @@ type Backend struct {
 	// and fro, so they are rounded on the host: the file's own numbers.
 	halves map[string]bool
 	slots  chan struct{} // holds a token for each batch in the network
+	pool   pool
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -150,30 +150,6 @@ func (b *Backend) Close() error {
 	b.session = nil
 	return err
 }
-
-// Stage implements backend.Backend. A *imaging.Picture is not copied.
-func (b *Backend) Stage(p *backend.Picture, source imaging.Source) error {
-	picture, err := imaging.Load(source, func(bytes int) ([]byte, error) { return make([]byte, bytes), nil })
-	if err != nil {
-		return err
-	}
-	p.Staged = picture
-	p.Fit = decode.NewFit(picture.Width, picture.Height, b.width, b.height, b.preprocess.Letterbox)
-	return nil
-}
-
-// StageTensor implements backend.Backend. The tensor is not copied.
-func (b *Backend) StageTensor(p *backend.Picture, tensor backend.Tensor) error {
-	if n := 3 * b.width * b.height; len(tensor) != n {
-		return fmt.Errorf("a tensor of %d numbers, want %d, those of (3, %d, %d)", len(tensor), n, b.height, b.width)
-	}
-	p.Staged = tensor
-	p.Fit = decode.NewFit(b.width, b.height, b.width, b.height, b.preprocess.Letterbox)
-	return nil
-}
-
-// Unstage implements backend.Backend.
-func (b *Backend) Unstage(p *backend.Picture) { p.Staged = nil }
 
 // Lanes implements backend.Backend: one more than the network has slots, so that
 // none of those waits while a picture is made its input, or its output boxes.

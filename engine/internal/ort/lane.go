@@ -99,11 +99,10 @@ func (l *lane) forward(ctx context.Context, pictures []*backend.Picture, timing 
 	input := l.input[:rows*size]
 	for i, p := range pictures {
 		to := input[i*size : (i+1)*size]
-		switch staged := p.Staged.(type) {
-		case backend.Tensor:
-			copy(to, staged)
-		case *imaging.Picture:
-			imaging.Letterbox(to, staged, p.Fit, l.b.preprocess)
+		if s := stagedOf(p); s.tensor != nil {
+			copy(to, s.tensor)
+		} else {
+			imaging.Letterbox(to, s.picture, p.Fit, l.b.preprocess)
 		}
 	}
 	if l.b.halves[l.b.input] {

@@ -26,6 +26,15 @@
     if (const CUresult status = simgpu::CheckContext(call)) return status; \
   } while (false)
 
+// As NEED_CONTEXT, for calls that free: what a lost device had is gone with it, so that they free and then return what
+// it is lost by, which they declare.
+#define NEED_CONTEXT_TO_FREE(lost, call)                                                                \
+  ENTER(call);                                                                                          \
+  const CUresult lost = simgpu::CheckContext(call);                                                     \
+  do {                                                                                                  \
+    if ((lost) == CUDA_ERROR_INVALID_CONTEXT || (lost) == CUDA_ERROR_CONTEXT_IS_DESTROYED) return lost; \
+  } while (false)
+
 // Declares the stream behind a handle; returns where it cannot be used.
 #define NEED_STREAM(stream, handle, call) \
   simgpu::Stream* stream = nullptr;       \

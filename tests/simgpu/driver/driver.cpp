@@ -190,7 +190,7 @@ EXPORT CUresult cuMemAlloc(CUdeviceptr* address, size_t size) {
 }
 
 EXPORT CUresult cuMemFree(CUdeviceptr address) {
-  NEED_CONTEXT("cuMemFree");
+  NEED_CONTEXT_TO_FREE(lost, "cuMemFree");
   const Guard guard(Lock());
   for (Stream* stream : Streams()) {
     if (stream->Uses(address, 1)) Violation("cuMemFree of memory that a stream still uses");
@@ -200,7 +200,7 @@ EXPORT CUresult cuMemFree(CUdeviceptr address) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   --Live().allocations;
-  return CUDA_SUCCESS;
+  return lost;
 }
 
 EXPORT CUresult cuMemHostAlloc(void** address, size_t size, unsigned int) {
@@ -213,7 +213,7 @@ EXPORT CUresult cuMemHostAlloc(void** address, size_t size, unsigned int) {
 }
 
 EXPORT CUresult cuMemFreeHost(void* address) {
-  NEED_CONTEXT("cuMemFreeHost");
+  NEED_CONTEXT_TO_FREE(lost, "cuMemFreeHost");
   const Guard guard(Lock());
   if (PinnedMemory::Get().Busy(address)) {
     Violation("cuMemFreeHost of memory that a copy still uses");
@@ -224,7 +224,7 @@ EXPORT CUresult cuMemFreeHost(void* address) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   --Live().pinned;
-  return CUDA_SUCCESS;
+  return lost;
 }
 
 EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t size, CUstream handle) {

@@ -49,7 +49,7 @@ EXPORT CUresult cuStreamCreate(CUstream* handle, unsigned int) {
 }
 
 EXPORT CUresult cuStreamDestroy(CUstream handle) {
-  NEED_CONTEXT("cuStreamDestroy");
+  NEED_CONTEXT_TO_FREE(lost, "cuStreamDestroy");
   if (!Unregister(handle, &Counts::streams, "cuStreamDestroy")) return CUDA_ERROR_INVALID_HANDLE;
   auto* const stream = reinterpret_cast<Stream*>(handle);
   {
@@ -57,7 +57,7 @@ EXPORT CUresult cuStreamDestroy(CUstream handle) {
     Streams().erase(stream);
   }
   delete stream;
-  return CUDA_SUCCESS;
+  return lost;
 }
 
 EXPORT CUresult cuStreamSynchronize(CUstream handle) {
@@ -82,10 +82,10 @@ EXPORT CUresult cuEventCreate(CUevent* handle, unsigned int flags) {
 }
 
 EXPORT CUresult cuEventDestroy(CUevent handle) {
-  NEED_CONTEXT("cuEventDestroy");
+  NEED_CONTEXT_TO_FREE(lost, "cuEventDestroy");
   if (!Unregister(handle, &Counts::events, "cuEventDestroy")) return CUDA_ERROR_INVALID_HANDLE;
   delete reinterpret_cast<Event*>(handle);
-  return CUDA_SUCCESS;
+  return lost;
 }
 
 EXPORT CUresult cuEventRecord(CUevent handle, CUstream on) {
@@ -192,7 +192,7 @@ EXPORT CUresult cuModuleGetFunction(CUfunction* handle, CUmodule module, const c
 }
 
 EXPORT CUresult cuModuleUnload(CUmodule handle) {
-  NEED_CONTEXT("cuModuleUnload");
+  NEED_CONTEXT_TO_FREE(lost, "cuModuleUnload");
   if (!Unregister(handle, &Counts::modules, "cuModuleUnload")) return CUDA_ERROR_INVALID_HANDLE;
   auto* const module = reinterpret_cast<Module*>(handle);
   const Guard guard(Lock());
@@ -201,7 +201,7 @@ EXPORT CUresult cuModuleUnload(CUmodule handle) {
     delete reinterpret_cast<Function*>(function);
   }
   delete module;
-  return CUDA_SUCCESS;
+  return lost;
 }
 
 EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned int x, unsigned int y, unsigned int z, unsigned int block_x,
@@ -318,15 +318,15 @@ EXPORT CUresult cuGraphLaunch(CUgraphExec handle, CUstream on) {
 }
 
 EXPORT CUresult cuGraphDestroy(CUgraph handle) {
-  NEED_CONTEXT("cuGraphDestroy");
+  NEED_CONTEXT_TO_FREE(lost, "cuGraphDestroy");
   if (!Unregister(handle, &Counts::graphs, "cuGraphDestroy")) return CUDA_ERROR_INVALID_HANDLE;
   delete reinterpret_cast<Graph*>(handle);
-  return CUDA_SUCCESS;
+  return lost;
 }
 
 EXPORT CUresult cuGraphExecDestroy(CUgraphExec handle) {
-  NEED_CONTEXT("cuGraphExecDestroy");
+  NEED_CONTEXT_TO_FREE(lost, "cuGraphExecDestroy");
   if (!Unregister(handle, &Counts::executables, "cuGraphExecDestroy")) return CUDA_ERROR_INVALID_HANDLE;
   delete reinterpret_cast<Executable*>(handle);
-  return CUDA_SUCCESS;
+  return lost;
 }

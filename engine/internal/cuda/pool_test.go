@@ -1,0 +1,66 @@
+package cuda
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/trtdet/trtdet/tests/simgpu"
+)
+
+// What is given back is taken again, what nobody has needed for idleTime is
+// freed, and the rest by Close.
+func TestPoolShrinks(t *testing.T) {
+	simgpu.CheckClean(t)
+	synctest.Test(t, func(t *testing.T) {
+		d, err := OpenDevice(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &pool{devices: []*Device{d}}
+		get := func(size int) *Pinned {
+			t.Helper()
+			m, err := p.get(size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(m.Bytes()) < size {
+				t.Fatalf("%d bytes, want %d", len(m.Bytes()), size)
+			}
+			return m
+		}
+		kept := func() (n int) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for _, free := range p.free {
+				n += len(free)
+			}
+			return n
+		}
+		first, second, large := get(5000), get(5000), get(100_000)
+		for _, m := range []*Pinned{first, second, large} {
+			p.put(m)
+		}
+		time.Sleep(idleTime * 2 / 3)
+		if again := get(8000); again != second {
+			t.Error("memory that was there was not taken")
+		}
+		p.put(second)
+		time.Sleep(idleTime * 2 / 3) // the first timer is over: two were idle, one was needed since
+		if n := kept(); n != 1 {
+			t.Errorf("%d pieces are kept, want the one that was needed", n)
+		}
+		if first.Bytes() != nil || large.Bytes() != nil || second.Bytes() == nil {
+			t.Error("the wrong memory was freed")
+		}
+		time.Sleep(2 * idleTime)
+		if n := kept(); n != 0 {
+			t.Errorf("%d pieces are kept, which nobody needs", n)
+		}
+		p.put(get(5000))
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * idleTime) // the timer of what was freed
+	})
+}

@@ -1,0 +1,84 @@
+package ort
+
+import (
+	"fmt"
+	"math/bits"
+	"sync"
+
+	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/engine/internal/backend"
+	"github.com/trtdet/trtdet/imaging"
+)
+
+// stagedPicture is what one row of the network's input is made of: a picture or a
+// tensor.
+type stagedPicture struct {
+	picture *imaging.Picture
+	tensor  backend.Tensor
+	memory  *memory // of the picture's pixels, nil where they are the caller's
+}
+
+// stagedOf returns what a picture is staged as.
+func stagedOf(p *backend.Picture) *stagedPicture {
+	s, ok := p.Staged.(*stagedPicture)
+	if !ok {
+		s = &stagedPicture{}
+		p.Staged = s
+	}
+	return s
+}
+
+// Stage implements backend.Backend. A *imaging.Picture is not copied.
+func (b *Backend) Stage(p *backend.Picture, source imaging.Source) error {
+	s := stagedOf(p)
+	picture, err := imaging.Load(source, func(bytes int) ([]byte, error) {
+		b.pool.put(s.memory) // a decoder may ask twice
+		s.memory = b.pool.get(bytes)
+		return s.memory.bytes[:bytes], nil
+	})
+	if err != nil {
+		return err
+	}
+	s.picture = picture
+	p.Fit = decode.NewFit(picture.Width, picture.Height, b.width, b.height, b.preprocess.Letterbox)
+	return nil
+}
+
+// StageTensor implements backend.Backend. The tensor is not copied.
+func (b *Backend) StageTensor(p *backend.Picture, tensor backend.Tensor) error {
+	if n := 3 * b.width * b.height; len(tensor) != n {
+		return fmt.Errorf("a tensor of %d numbers, want %d, those of (3, %d, %d)", len(tensor), n, b.height, b.width)
+	}
+	stagedOf(p).tensor = tensor
+	p.Fit = decode.NewFit(b.width, b.height, b.width, b.height, b.preprocess.Letterbox)
+	return nil
+}
+
+// Unstage implements backend.Backend.
+func (b *Backend) Unstage(p *backend.Picture) {
+	s := stagedOf(p)
+	b.pool.put(s.memory)
+	*s = stagedPicture{}
+}
+
+// pool is memory that pictures are decoded into, by its size's power of two. The
+// garbage collector takes what has not been needed for two of its rounds.
+type pool [64]sync.Pool
+
+type memory struct{ bytes []byte }
+
+// get returns memory of at least size bytes, whatever is in it.
+func (p *pool) get(size int) *memory {
+	class := bits.Len(uint(max(size, 1) - 1))
+	if m, ok := p[class].Get().(*memory); ok {
+		return m
+	}
+	return &memory{make([]byte, 1<<class)}
+}
+
+// put gives memory back, if there is any.
+func (p *pool) put(m *memory) {
+	if m != nil {
+		p[bits.Len(uint(len(m.bytes)-1))].Put(m)
+	}
+}
