@@ -67,7 +67,8 @@ test-full: setup-test build ## every test, the long ones too: race detector, san
 lint: setup-lint library ## gofmt, go vet, staticcheck, clang-format, clang-tidy, ruff, shellcheck
 	@$(RUN) build/lint.sh
 
-bench: setup-test build ## trtdet beside others, as docs/benchmarks.md has it
+bench: setup-test build simgpu ## trtdet beside others, as docs/benchmarks.md has it
+	@build/setup.sh test bench
 	@$(RUN) go run ./tests/bench -rounds $(ROUNDS)
 
 microbench: build simgpu ## Go's benchmarks of single functions, BENCHTIME each

@@ -4,11 +4,12 @@ set -euo pipefail
 
 usage() {
 	cat <<'USAGE'
-usage: build/setup.sh [build] [test] [lint] [gpu]
+usage: build/setup.sh [build] [test] [lint] [bench] [gpu]
 
   build   (default) compilers, Go, nvcc, TensorRT-RTX, TensorRT and CUDA headers, ONNX Runtime: what `make build` and `make demo` need
   test    build, and what the tests compare with: Python packages, YOLOv5's own code, third-party models, photographs
   lint    clang-format, clang-tidy, ruff, shellcheck, staticcheck
+  bench   NVIDIA's Triton server, which make bench measures beside trtdet
   gpu     TensorRT 10's libraries, by Maven (1.1 GB), for the pack that goes to a GPU machine
 
 build/setup.sh --tree-hash DIR   prints the hash of a folder as the [headers] of build/pins hold it
@@ -404,6 +405,20 @@ from_deb() {
 	[[ -f $dir/$2 ]] && cat "$dir/$2"
 }
 
+# --- Triton ------------------------------------------------------------------------------------------------------
+
+triton() {
+	local key
+	key=$(section "pip bench" | digest)
+	fresh triton "$key" && return
+	say "Triton ($(section 'pip bench' | awk 'NR == 1 { print $1 }'))"
+	pip_into "$tmp/triton" "$deps/venv/bin/python" bench --no-compile ||
+		die "pip could not fetch Triton (section pip bench of build/pins); the lines above say why"
+	rm -rf "$deps/triton"
+	mv "$tmp/triton" "$deps/triton"
+	stamp triton "$key"
+}
+
 # --- TensorRT 10 -------------------------------------------------------------------------------------------------
 
 # tensorrt10 brings libraries that build and run on a GPU only.
@@ -454,7 +469,7 @@ main() {
 	fi
 	for group in $groups; do
 		case $group in
-		build | test | lint | gpu) ;;
+		build | test | lint | bench | gpu) ;;
 		-h | --help) usage && return ;;
 		*) usage >&2 && die "no group called $group" ;;
 		esac
@@ -488,6 +503,7 @@ main() {
 		files
 	fi
 	[[ " $groups " != *" lint "* ]] || lint
+	[[ " $groups " != *" bench "* ]] || triton
 	[[ " $groups " != *" gpu "* ]] || tensorrt10
 }
 

@@ -19,14 +19,25 @@ type Detection struct {
 	Box decode.Box
 }
 
+// detectionJSON is a Detection's form in JSON.
+type detectionJSON struct {
+	ClassID int        `json:"class_id"`
+	Class   string     `json:"class"`
+	Score   float32    `json:"score"`
+	Box     [4]float32 `json:"box"`
+}
+
 // MarshalJSON writes {"class_id","class","score","box":[x1,y1,x2,y2]}.
 func (d Detection) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		ClassID int        `json:"class_id"`
-		Class   string     `json:"class"`
-		Score   float32    `json:"score"`
-		Box     [4]float32 `json:"box"`
-	}{d.ClassID, d.Class, d.Score, [4]float32{d.Box.X1, d.Box.Y1, d.Box.X2, d.Box.Y2}})
+	return json.Marshal(detectionJSON{d.ClassID, d.Class, d.Score, [4]float32{d.Box.X1, d.Box.Y1, d.Box.X2, d.Box.Y2}})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (d *Detection) UnmarshalJSON(text []byte) error {
+	var j detectionJSON
+	err := json.Unmarshal(text, &j)
+	*d = Detection{j.ClassID, j.Class, j.Score, decode.Box{X1: j.Box[0], Y1: j.Box[1], X2: j.Box[2], Y2: j.Box[3]}}
+	return err
 }
 
 // Result is what was found in one picture, best score first.

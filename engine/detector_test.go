@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/imaging"
 )
 
@@ -211,5 +213,20 @@ func TestEncodedKeepsMemory(t *testing.T) {
 	p := openPicture(t, "room.jpg")
 	if each := int(after.TotalAlloc-before.TotalAlloc) / calls; each > len(p.Pix)/2 {
 		t.Errorf("a call allocates %d bytes, the pixels are %d", each, len(p.Pix))
+	}
+}
+
+func TestDetectionAsJSON(t *testing.T) {
+	want := Detection{ClassID: 3, Class: "dog", Score: 0.75, Box: decode.Box{X1: 1, Y1: 2.5, X2: 30, Y2: 40}}
+	text, err := json.Marshal(want)
+	if err != nil || string(text) != `{"class_id":3,"class":"dog","score":0.75,"box":[1,2.5,30,40]}` {
+		t.Fatalf("%s, %v", text, err)
+	}
+	var got Detection
+	if err := json.Unmarshal(text, &got); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := json.Unmarshal([]byte(`{"box":"wide"}`), &got); err == nil {
+		t.Error("a box of letters was read")
 	}
 }

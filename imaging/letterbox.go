@@ -34,11 +34,28 @@ func Letterbox(dst []float32, p *Picture, fit decode.Fit, pre decode.Preprocess)
 		}
 		fill(channel[bottom*fit.InputW:], pad)
 	}
+	if fit.ResizedW == p.Width && fit.ResizedH == p.Height { // as it is: no pixel is between others
+		for y := range p.Height {
+			at := (top+y)*fit.InputW + left
+			n := p.Width
+			copyPlanes(planes[0][at:][:n], planes[1][at:][:n], planes[2][at:][:n], p.Pix[3*y*n:][:3*n], &s.levels)
+		}
+		return
+	}
 	s.resize(p, fit.ResizedW, fit.ResizedH, func(y int, a, b []uint64, wa, wb uint64) {
 		at := (top+y)*fit.InputW + left
 		n := fit.ResizedW
 		blendPlanes(planes[0][at:][:n], planes[1][at:][:n], planes[2][at:][:n], a, b, wa, wb, &s.levels)
 	})
+}
+
+// copyPlanes writes one row of the picture to three planes.
+func copyPlanes(r, g, b []float32, row []byte, levels *[256]float32) {
+	g, b = g[:len(r)], b[:len(r)]
+	for i := range r {
+		p := row[3*i:][:3]
+		r[i], g[i], b[i] = levels[p[0]], levels[p[1]], levels[p[2]]
+	}
 }
 
 func checkLetterbox(n int, p *Picture, fit decode.Fit) {

@@ -32,14 +32,19 @@ const mostBytes = 16 << 20
 
 func main() {
 	address := flag.String("listen", "localhost:8080", "address and port to listen on")
+	o := &engine.Options{Device: engine.Device{Auto: true}, QueueLimit: 256}
+	flag.IntVar(&o.Batch, "batch", 0, "pictures at once (all that an engine takes, 1 on the CPU)")
+	flag.IntVar(&o.Slots, "slots", 0, "batches at once (2 of each GPU, 1 on the CPU)")
+	imgsz := flag.Int("imgsz", 0, "of the network's input, where it is free (640)")
 	flag.Parse()
-	if err := serve(flag.Arg(0), *address); err != nil {
+	o.Height, o.Width = *imgsz, *imgsz
+	if err := serve(flag.Arg(0), *address, o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(model, address string) error {
-	detector, err := engine.Open(model, &engine.Options{Device: engine.Device{Auto: true}, QueueLimit: 256})
+func serve(model, address string, o *engine.Options) error {
+	detector, err := engine.Open(model, o)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 """The batcher that people write in Python: asyncio callers, a queue, and threads that run ONNX Runtime, a core each.
 
-    batcher.py MODEL PICTURE --size 128 --callers 1,64 --seconds 2
+    batcher.py MODEL PICTURE --size 64 --callers 1,64 --seconds 2
 
 Prints one JSON object for each number of callers, as tests/bench/served does. Runs under /usr/bin/python3.
 """
@@ -83,7 +83,7 @@ async def measure(batcher: Batcher, picture: np.ndarray, callers: int, seconds: 
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    detector = Detector(arguments.model, arguments.size)
+    detector = Detector(arguments.model, arguments.size, arguments.conf)
     batcher = Batcher(detector, arguments.batch, arguments.workers)
     picture = cv2.imread(arguments.picture)
     for callers in map(int, arguments.callers.split(",")):
@@ -94,7 +94,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("picture")
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--conf", type=float, default=0.25)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--callers", default="1,64")

@@ -17,7 +17,7 @@ sys.path += map(str, Path(__file__).resolve().parents[2].glob("build/deps/venv/l
 
 import onnxruntime  # noqa: E402 (the path has to be set first)
 
-CONF, IOU = 0.5, 0.45
+IOU = 0.45
 STRIDES = (8, 16, 32)
 
 
@@ -30,15 +30,15 @@ def session(path: str, threads: int) -> onnxruntime.InferenceSession:
 
 
 class Detector:
-    """One network with raw maps (B, na*(5+nc), ny, nx). Its calls may come from several threads."""
+    """One network with raw maps (B, na*(5+nc), ny, nx), on one thread. Its calls may come from several."""
 
-    def __init__(self, path: str, size: int, threads: int = 1) -> None:
+    def __init__(self, path: str, size: int, conf: float) -> None:
         cv2.setNumThreads(1)
-        self.session = session(path, threads)
+        self.session = session(path, 1)
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.names = ast.literal_eval(metadata["names"])
         self.anchors = [np.array(level, np.float32).reshape(-1, 2) for level in ast.literal_eval(metadata["anchors"])]
-        self.size = size
+        self.size, self.conf = size, conf
 
     def letterbox(self, picture: np.ndarray) -> tuple[np.ndarray, float, int, int]:
         """Returns a BGR picture of (h, w, 3) as (3, size, size) in RGB, 0 to 1, its gain, left and top."""
@@ -62,20 +62,22 @@ class Detector:
         laid = [self.letterbox(p) for p in pictures]
         batch, rows = self.decode(self.network(np.stack([x for x, *_ in laid])))
         found = []
-        for i, (_, gain, left, top) in enumerate(laid):
+        for i, (picture, (_, gain, left, top)) in enumerate(zip(pictures, laid, strict=True)):
             own = rows[batch == i]
             if len(own):
                 apart = own[:, :2] + own[:, 5:] * 4096  # boxes of other classes do not overlap there
                 sides = np.concatenate([apart, own[:, 2:4] - own[:, :2]], 1)
-                own = own[cv2.dnn.NMSBoxes(sides.tolist(), own[:, 4].tolist(), CONF, IOU)]
-                own[:, :4] = (own[:, :4] - (left, top, left, top)) / gain
+                own = own[cv2.dnn.NMSBoxes(sides.tolist(), own[:, 4].tolist(), self.conf, IOU)]
+                height, width = picture.shape[:2]
+                own[:, :4] = ((own[:, :4] - (left, top, left, top)) / gain).clip(0, (width, height, width, height))
+                own = own[(own[:, 2] > own[:, 0]) & (own[:, 3] > own[:, 1])]
             found.append(own)
         return found
 
     def decode(self, maps: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Returns the picture of each prediction that passes, and (n, 6) in pixels of the input."""
         batches, rows = [], []
-        limit = np.log(CONF / (1 - CONF))
+        limit = np.log(self.conf / (1 - self.conf))
         for m, anchors, stride in zip(maps, self.anchors, STRIDES, strict=True):
             n, _, ny, nx = m.shape
             m = m.reshape(n, len(anchors), -1, ny, nx)
@@ -85,7 +87,7 @@ class Detector:
             score = v[:, 4] * v[np.arange(len(v)), 5 + label]
             centre = (v[:, :2] * 2 - 0.5 + np.stack([x, y], 1)) * stride
             half = (v[:, 2:4] * 2) ** 2 * anchors[a] / 2
-            keep = score > CONF
+            keep = score > self.conf
             batches.append(b[keep])
             rows.append(np.column_stack([centre - half, centre + half, score, label])[keep].astype(np.float32))
         return np.concatenate(batches), np.concatenate(rows)

@@ -33,6 +33,11 @@ def main() -> None:
                 side = i // len(sources)
                 cut = picture.crop((side, side, picture.width - side, picture.height - side))
                 cut.resize((1920, 1080), Image.LANCZOS).save(path, quality=90)
+    path = folder / "small.jpg"
+    if not path.exists():
+        with Image.open(TOP / "models/emoji/images/brushes.jpg") as picture:
+            picture.thumbnail((64, 64), Image.LANCZOS)
+            picture.save(path, quality=90)
     path = folder / "yolov5s.onnx"
     if not path.exists():
         torch.manual_seed(0)

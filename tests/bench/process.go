@@ -35,6 +35,17 @@ func (p program) spend() (spent, error) {
 	return s, nil
 }
 
+// output runs it and returns what it prints.
+func (p program) output() (string, error) {
+	var said bytes.Buffer
+	p.Stderr = &said
+	out, err := p.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", p.Path, err, said.String())
+	}
+	return string(out), nil
+}
+
 // server is peer.py's serve: it stays, so that its start is in no figure.
 type server struct {
 	command *exec.Cmd

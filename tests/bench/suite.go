@@ -9,7 +9,8 @@ import (
 // figures are what one round measured, by name.
 type figures map[string]float64
 
-// suite is measured as one: what its rows compare was run in turn.
+// suite is measured as one: what its rows compare was run in turn. Where it has a
+// table, that is all there is, in one run.
 type suite struct {
 	name    string
 	measure func(b *bench, prepared any) (figures, error)
@@ -19,6 +20,7 @@ type suite struct {
 	// turns is how many turns a round is the median of, where one is short and
 	// its noise large; 0 means 1.
 	turns int
+	table func(b *bench) error
 }
 
 // row compares two figures.
@@ -37,6 +39,7 @@ const (
 	less                // theirs / ours, of bytes
 	added               // ours / theirs - 1, of seconds, in percent
 	onTop               // ours - theirs, in seconds
+	more                // ours / theirs, of pictures a second
 )
 
 func (r ratio) of(ours, theirs float64) float64 {
@@ -45,6 +48,8 @@ func (r ratio) of(ours, theirs float64) float64 {
 		return 100 * (ours/theirs - 1)
 	case onTop:
 		return ours - theirs
+	case more:
+		return ours / theirs
 	}
 	return theirs / ours
 }
@@ -54,16 +59,22 @@ func (r ratio) text(v float64) string {
 	case added:
 		return fmt.Sprintf("%+.1f %%", v)
 	case onTop:
+		if math.Abs(v) < 1e-3 {
+			return fmt.Sprintf("%+.0f us", v*1e6)
+		}
 		return fmt.Sprintf("%+.3f s", v)
 	}
 	return fmt.Sprintf("%.2f", v)
 }
 
 func (r ratio) figure(v float64) string {
-	if r == less {
-		return fmt.Sprintf("%.0f MB", v/1e6)
-	}
 	switch {
+	case r == less:
+		return fmt.Sprintf("%.0f MB", v/1e6)
+	case r == more && v >= 100:
+		return fmt.Sprintf("%.0f/s", v)
+	case r == more:
+		return fmt.Sprintf("%.2f/s", v)
 	case v < 1e-3:
 		return fmt.Sprintf("%.1f us", v*1e6)
 	case v < 1:
@@ -73,6 +84,9 @@ func (r ratio) figure(v float64) string {
 }
 
 func (s suite) run(b *bench, rounds int) error {
+	if s.table != nil {
+		return s.table(b)
+	}
 	var prepared any
 	if s.prepare != nil {
 		made, done, err := s.prepare(b)

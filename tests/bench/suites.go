@@ -19,7 +19,7 @@ import (
 // threads is what every network computes with, here and there.
 const threads = "2"
 
-var suites = []suite{
+var suites = slices.Concat([]suite{
 	headSuite(100, "20 or more"), headSuite(1000, "20 or more"), headSuite(10000, "20 or more"),
 	{
 		name: "letterbox", prepare: prepareLetterbox, measure: measureServed,
@@ -54,7 +54,7 @@ var suites = []suite{
 			{"the same, with TensorRT-RTX's plan synced to the disk as ours is", "ours", "theirs synced", added, ""},
 		},
 	},
-}
+}, servingSuites)
 
 // headSuite compares decode and NMS of a coupled yolov5s head at 640, of whose
 // 25,200 anchors n pass.
@@ -228,8 +228,7 @@ func startSuite(name string, model func(*bench) string) suite {
 		name:  "start-" + strings.ReplaceAll(strings.TrimPrefix(name, "the "), " ", "-"),
 		turns: 3,
 		measure: func(b *bench, _ any) (figures, error) {
-			library := filepath.Join(b.top, "build/deps/onnxruntime/lib/libonnxruntime.so")
-			theirs, err := program{b.command(b.bare, "onnxruntime", library, model(b))}.spend()
+			theirs, err := program{b.command(b.programs("bare"), "onnxruntime", b.onnxruntime(), model(b))}.spend()
 			if err != nil {
 				return nil, err
 			}
@@ -244,11 +243,11 @@ func startSuite(name string, model func(*bench) string) suite {
 // that does nothing else.
 func measureBuild(b *bench, _ any) (figures, error) {
 	library := filepath.Join(b.top, "build/deps/tensorrt/lib")
-	theirs, err := program{b.command(b.bare, "tensorrt", library, b.yolov5s())}.spend()
+	theirs, err := program{b.command(b.programs("bare"), "tensorrt", library, b.yolov5s())}.spend()
 	if err != nil {
 		return nil, err
 	}
-	synced, err := program{b.command(b.bare, "tensorrt-synced", library, b.yolov5s())}.spend()
+	synced, err := program{b.command(b.programs("bare"), "tensorrt-synced", library, b.yolov5s())}.spend()
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,8 @@ class TritonPythonModel:
     def initialize(self, arguments: dict[str, str]) -> None:
         """Opens the network that the model's configuration names."""
         parameters = json.loads(arguments["model_config"])["parameters"]
-        self.detector = Detector(parameters["network"]["string_value"], int(parameters["size"]["string_value"]))
+        network, size, conf = (parameters[name]["string_value"] for name in ("network", "size", "conf"))
+        self.detector = Detector(network, int(size), float(conf))
 
     def execute(self, requests: list) -> list:
         """Returns a response for each request."""
