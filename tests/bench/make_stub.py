@@ -27,13 +27,13 @@ def main() -> None:
     for i, stride in enumerate((8, 16, 32)):
         weight = rng.normal(0, 4 / stride, (channels, 3, stride, stride)).astype(np.float32)
         weights += [numpy_helper.from_array(weight, f"w{i}"), numpy_helper.from_array(bias.reshape(-1), f"b{i}")]
-        nodes.append(
-            helper.make_node("Conv", ["images", f"w{i}", f"b{i}"], [f"output{i}"], strides=[stride] * 2, kernel_shape=[stride] * 2)
-        )
-        side = SIZE // stride
-        outputs.append(helper.make_tensor_value_info(f"output{i}", onnx.TensorProto.FLOAT, ["batch", channels, side, side]))
+        kernel = {"strides": [stride] * 2, "kernel_shape": [stride] * 2}
+        nodes.append(helper.make_node("Conv", ["images", f"w{i}", f"b{i}"], [f"output{i}"], **kernel))
+        shape = ["batch", channels, SIZE // stride, SIZE // stride]
+        outputs.append(helper.make_tensor_value_info(f"output{i}", onnx.TensorProto.FLOAT, shape))
     images = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])
-    model = helper.make_model(helper.make_graph(nodes, "stub", [images], outputs, weights), opset_imports=[helper.make_opsetid("", 13)])
+    graph = helper.make_graph(nodes, "stub", [images], outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 8
     model.metadata_props.extend(small.metadata_props)
     onnx.checker.check_model(model)
