@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/trtdet/trtdet/decode"
@@ -74,7 +75,7 @@ func openCore(path string, o *Options) (*core, error) {
 	c.requests.New = func() any { return newRequest(c.batch) }
 	c.lanes = c.backend.Lanes()
 	c.scheduler = schedule.New(c.scheduled(c.lanes), schedule.Config[*backend.Picture]{
-		Batch: c.batch, Limit: orDefault(o.QueueLimit, max(DefaultQueueLimit, c.batch)), MaxDelay: o.MaxDelay,
+		Batch: c.batch, Limit: orDefault(o.QueueLimit, max(DefaultQueueLimit, c.batch)), MaxDelay: o.MaxDelay, Nap: nap,
 		Lost: c.backend.Lost, Probe: firstProbe, Log: logger(o.Log),
 		Reopen: func(device string) ([]schedule.Lane[*backend.Picture], error) {
 			lanes, err := c.backend.Reopen(device)
@@ -82,6 +83,13 @@ func openCore(path string, o *Options) (*core, error) {
 		},
 	})
 	return c, nil
+}
+
+// nap waits for d, more exactly than time.Sleep does in a process that is idle
+// otherwise.
+func nap(d time.Duration) {
+	t := syscall.NsecToTimespec(d.Nanoseconds())
+	syscall.Nanosleep(&t, nil) //nolint:errcheck // a signal ends it early
 }
 
 // firstProbe is how long a lost GPU is left alone at first.

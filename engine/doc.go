@@ -29,8 +29,9 @@
 // One Detector serves any number of goroutines. Detect waits; Submit hands in and
 // returns; DetectBatch takes any number of pictures. All of them share batches:
 // what is ready goes at once to a free slot, at most MaxBatch pictures together,
-// and while it is computed the next pictures are read. Options.MaxDelay holds
-// pictures for others, which is seldom worth it.
+// and while it is computed the next pictures are read. Options.MaxDelay has
+// pictures wait a moment for callers who have just been answered and come again:
+// fuller batches, at less cost to who waits than it seems (docs/library.md).
 //
 // Callers take turns: a call at a time from each, where a caller is what
 // WithCaller names, or else each call its own. At most Options.QueueLimit pictures

@@ -27,8 +27,10 @@ type Options struct {
 	// being read and computed; calls beyond it end in ErrOverloaded. 0 means
 	// 1024.
 	QueueLimit int
-	// MaxDelay is how long a picture may be held for others to fill its batch; 0
-	// sends on at once what is ready.
+	// MaxDelay is how long pictures that a slot is free for may be held for others
+	// to fill their batch; 0 sends on at once what is ready. They are held where
+	// more pictures than they were under way lately: for callers who have been
+	// answered and come again. Who is alone is not held.
 	MaxDelay time.Duration
 	// MaxDet is the most detections kept in a picture; 0 means 1000.
 	MaxDet int

@@ -28,8 +28,10 @@ type Benchmark struct {
 	Pictures string `json:"pictures"`
 	// Singly says that each call was about one picture, and that pictures of several
 	// shared batches; otherwise each was about a whole batch.
-	Singly bool           `json:"singly"`
-	Runs   []BenchmarkRun `json:"runs"`
+	Singly bool `json:"singly"`
+	// MaxDelay is how long pictures may have been held for others, in milliseconds.
+	MaxDelay float64        `json:"max_delay_ms"`
+	Runs     []BenchmarkRun `json:"runs"`
 }
 
 // BenchmarkRun is one load that was measured.
@@ -119,6 +121,9 @@ func (b *Benchmark) about() string {
 	}
 	if b.Singly {
 		about += ", handed in one at a time"
+	}
+	if b.MaxDelay > 0 {
+		about += fmt.Sprintf(", held up to %g ms", b.MaxDelay)
 	}
 	return about
 }

@@ -45,7 +45,8 @@ func benchCommand() *cli.Command {
 			"Examples:\n" +
 			"  trtdet bench best.engine --batch 1,8,32 --slots 1,2 --graphs on,off\n" +
 			"  trtdet bench best.engine --batch 8 --rate 500,1000,2000 --duration 30s\n" +
-			"  trtdet bench best.engine --batch 8 --singly --concurrency 1,8,64,256 --encoded --pictures photographs/\n" +
+			"  trtdet bench best.engine --batch 8 --singly --concurrency 1,8,64,256 --max-delay 500us\n" +
+			"  trtdet bench best.engine --batch 8 --singly --concurrency 64 --encoded --pictures photographs/\n" +
 			"  trtdet bench best.onnx --pictures photographs/ --format json > bench.json",
 		Flags: slices.Concat(deviceFlags(), []cli.Flag{
 			&cli.StringFlag{Category: categoryLoad, Name: "batch", Usage: "pictures at once, as `LIST`: 1,8,32", Value: "1"},
@@ -54,6 +55,7 @@ func benchCommand() *cli.Command {
 			&cli.StringFlag{Category: categoryLoad, Name: "concurrency", Usage: "callers in a closed loop, as `LIST`: 1,8,64", DefaultText: "twice the slots"},
 			&cli.StringFlag{Category: categoryLoad, Name: "rate", Usage: "pictures a second that arrive in an open loop, as `LIST`", DefaultText: "a closed loop"},
 			&cli.BoolFlag{Category: categoryLoad, Name: "singly", Usage: "callers hand in one picture at a time, and share batches"},
+			&cli.DurationFlag{Category: categoryLoad, Name: "max-delay", Usage: "hold pictures for others to fill their batch, up to `TIME`", DefaultText: "not at all"},
 			&cli.DurationFlag{Category: categoryLoad, Name: "duration", Usage: "`TIME` of each measurement", Value: 5 * time.Second},
 			&cli.DurationFlag{Category: categoryLoad, Name: "warmup", Usage: "`TIME` before each", Value: time.Second},
 			&cli.StringFlag{Category: categoryLoad, Name: "pictures", Usage: "`PICTURES` to detect in: a file, folder or pattern; the first 64",
@@ -95,8 +97,10 @@ func benchmark(c *cli.Context) error {
 	if err := l.read(c.String("pictures"), c.Bool("encoded")); err != nil {
 		return err
 	}
+	options.MaxDelay = c.Duration("max-delay")
 	r := &report.Benchmark{
 		Model: c.Args().First(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)), Pictures: l.picturesInWords, Singly: l.singly,
+		MaxDelay: float64(options.MaxDelay) / float64(time.Millisecond),
 	}
 	defer l.console.show("")
 	for _, slots := range l.slots {
@@ -127,6 +131,9 @@ func parseLoads(c *cli.Context) (*loads, error) {
 	}
 	if c.IsSet("concurrency") && c.IsSet("rate") {
 		return nil, usagef("--concurrency is of a closed loop, --rate of an open one: say one of them")
+	}
+	if c.Duration("max-delay") < 0 {
+		return nil, usagef("--max-delay %s: want a time such as 300us", c.Duration("max-delay"))
 	}
 	if l.duration <= 0 || l.warmup < 0 {
 		return nil, usagef("--duration %s, --warmup %s: want times such as 5s", l.duration, l.warmup)

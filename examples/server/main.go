@@ -35,6 +35,7 @@ func main() {
 	o := &engine.Options{Device: engine.Device{Auto: true}, QueueLimit: 256}
 	flag.IntVar(&o.Batch, "batch", 0, "pictures at once (all that an engine takes, 1 on the CPU)")
 	flag.IntVar(&o.Slots, "slots", 0, "batches at once (2 of each GPU, 1 on the CPU)")
+	flag.DurationVar(&o.MaxDelay, "max-delay", 0, "how long a picture may be held for others to fill its batch")
 	imgsz := flag.Int("imgsz", 0, "of the network's input, where it is free (640)")
 	flag.Parse()
 	o.Height, o.Width = *imgsz, *imgsz

@@ -59,8 +59,9 @@ type Backend struct {
 
 var _ backend.Backend = (*Backend)(nil)
 
-// lanesBeside is how many batches are on either side of those in the network.
-const lanesBeside = 1
+// lanesBeside is how many batches are beside those in the network: one before it
+// and one behind.
+const lanesBeside = 2
 
 // Open makes the network ready to run, with float32 inputs and outputs. The
 // network is not needed afterwards.
@@ -151,8 +152,8 @@ func (b *Backend) Close() error {
 	return err
 }
 
-// Lanes implements backend.Backend: one more than the network has slots, so that
-// none of those waits while a picture is made its input, or its output boxes.
+// Lanes implements backend.Backend: more than the network has slots, so that none
+// of those waits while a picture is made its input, or its output boxes.
 func (b *Backend) Lanes() []backend.Lane {
 	var lanes []backend.Lane
 	for range b.Slots() + lanesBeside {

@@ -32,8 +32,12 @@ type Config[T any] struct {
 	Batch int
 	// Limit is how many pictures may wait for their turn.
 	Limit int
-	// MaxDelay is how long a picture may be held for others to fill its batch.
+	// MaxDelay is how long pictures that a lane is free for may be held for others to
+	// fill their batch; 0 means not at all.
 	MaxDelay time.Duration
+	// Nap waits for less than a millisecond, which Go's timers may take for one;
+	// nil means that they will do.
+	Nap func(time.Duration)
 	// Lost reports whether an error of Run means that the lane's device is gone;
 	// nil means that none does.
 	Lost func(error) bool
@@ -57,11 +61,12 @@ type Scheduler[T any] struct {
 	ring    ring[T]
 	free    int // pictures that may be made ready beside those that are
 	ready   []entry[T]
-	timer   *time.Timer // of MaxDelay
+	hold    hold
 	closed  bool
 	drained *sync.Cond // tells that calls has become 0
 	closing chan struct{}
 	calls   int // under way: waiting, staging or ready
+	inside  int // their pictures
 	lost    error
 	stats   Stats
 }
@@ -119,8 +124,7 @@ func New[T any](lanes []Lane[T], c Config[T]) *Scheduler[T] {
 	}
 	s := &Scheduler[T]{config: c, devices: map[string]*device[T]{}, closing: make(chan struct{})}
 	s.drained = sync.NewCond(&s.mu)
-	s.timer = time.AfterFunc(time.Hour, s.delayOver)
-	s.timer.Stop()
+	s.hold.start(c.MaxDelay, c.Nap, &s.lanes, s.holdOver)
 	s.free = (len(lanes) + aheadBatches) * c.Batch
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,11 +231,13 @@ func (s *Scheduler[T]) enter(c *Call[T]) (turn bool, err error) {
 func (s *Scheduler[T]) begin(c *Call[T], as state) {
 	c.state = as
 	s.calls++
+	s.inside += len(c.Items)
 	s.stats.Pictures += uint64(len(c.Items))
 }
 
 func (s *Scheduler[T]) end(c *Call[T]) {
 	c.state = idle
+	s.inside -= len(c.Items)
 	if s.calls--; s.calls == 0 {
 		s.drained.Broadcast()
 	}
@@ -345,8 +351,8 @@ func (s *Scheduler[T]) itemDone(e entry[T], err error) {
 	}
 }
 
-// delayOver hands on what MaxDelay has held.
-func (s *Scheduler[T]) delayOver() {
+// holdOver hands on what has been held for long enough.
+func (s *Scheduler[T]) holdOver() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dispatch(time.Now())
@@ -356,14 +362,11 @@ func (s *Scheduler[T]) delayOver() {
 func (s *Scheduler[T]) dispatch(now time.Time) {
 	for len(s.ready) > 0 {
 		n := min(len(s.ready), s.config.Batch)
-		if n < s.config.Batch && !s.closed {
-			if wait := s.config.MaxDelay - now.Sub(s.ready[0].since); s.config.MaxDelay > 0 && wait > 0 {
-				s.timer.Reset(wait)
-				return
-			}
-		}
 		l := s.pick(now, n)
 		if l == nil {
+			return
+		}
+		if n < s.config.Batch && !s.closed && s.hold.holds(now, n) {
 			return
 		}
 		b := &l.batch
@@ -389,6 +392,7 @@ func (s *Scheduler[T]) dispatch(now time.Time) {
 			s.grant()
 			continue
 		}
+		s.hold.sent(s.inside, n == s.config.Batch)
 		b.live = len(b.entries)
 		l.busy = true
 		l.device.running++
@@ -523,12 +527,12 @@ func (s *Scheduler[T]) Close() {
 	if !s.closed {
 		s.closed = true
 		close(s.closing)
-		s.dispatch(time.Now()) // what MaxDelay has held
+		s.dispatch(time.Now()) // what is held
 	}
 	for s.calls > 0 {
 		s.drained.Wait()
 	}
-	s.timer.Stop()
+	s.hold.stop()
 	for _, d := range s.devices {
 		for _, l := range d.lanes {
 			close(l.work)

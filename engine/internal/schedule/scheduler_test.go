@@ -141,6 +141,51 @@ func TestMaxDelay(t *testing.T) {
 	})
 }
 
+// Callers that have been answered are waited for, also while another lane
+// computes, and a caller who is alone is not held for nobody.
+func TestMaxDelayKnowsWhoIsAround(t *testing.T) {
+	for _, nap := range []func(time.Duration){nil, time.Sleep} {
+		synctest.Test(t, func(t *testing.T) {
+			one, two := &testLane{device: "a", takes: fixed(time.Millisecond)}, &testLane{device: "a", takes: fixed(time.Millisecond)}
+			s := start(t, Config[*picture]{MaxDelay: 500 * time.Microsecond, Nap: nap}, one, two)
+			rounds := func(n int) {
+				for range n {
+					if _, err := do(t.Context(), s, "", 1); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(10 * time.Microsecond)
+				}
+			}
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() { rounds(100) })
+			}
+			all.Wait()
+			full := 0
+			sizes := append(one.sizes, two.sizes...)
+			for _, n := range sizes {
+				if n == 4 {
+					full++
+				}
+			}
+			if full < 99 {
+				t.Errorf("batches of %v", sizes)
+			}
+			rounds(20) // until it is known that the others have left
+			begin := time.Now()
+			rounds(100)
+			if took := time.Since(begin); took > 100*time.Millisecond+3*time.Millisecond {
+				t.Errorf("alone, 100 calls of a millisecond took %s", took)
+			}
+			begin = time.Now()
+			rounds(2 * tryEvery)
+			if held := time.Since(begin) - 2*tryEvery*(1010*time.Microsecond); held <= 0 || held > 3*500*time.Microsecond {
+				t.Errorf("alone, %d calls were held for %s, want one in %d", 2*tryEvery, held, tryEvery)
+			}
+		})
+	}
+}
+
 // TestTurns has one caller put in far more than another, and a call at a time
 // from many: the one that comes last is not behind all that came first.
 func TestTurns(t *testing.T) {
@@ -394,7 +439,7 @@ func TestProperties(t *testing.T) {
 		return &testLane{device: fmt.Sprint(device), lost: &gone[device], takes: func(n int) time.Duration { return time.Duration(50+10*n) * time.Microsecond }}
 	}
 	s := New(lanes(lane(0), lane(0), lane(1), lane(2)), Config[*picture]{
-		Batch: 8, Limit: 128, MaxDelay: 100 * time.Microsecond, Probe: time.Millisecond,
+		Batch: 8, Limit: 128, MaxDelay: 1100 * time.Microsecond, Nap: time.Sleep, Probe: time.Millisecond,
 		Lost: func(err error) bool { return errors.Is(err, errLost) },
 		Reopen: func(device string) ([]Lane[*picture], error) {
 			var n int

@@ -40,6 +40,7 @@ func run() error {
 	seconds := flag.Float64("seconds", 2, "of each measurement")
 	batch := flag.Int("batch", 8, "the most pictures of a batch")
 	slots := flag.Int("slots", 2, "batches in the network at once")
+	delay := flag.Duration("max-delay", 0, "how long a picture may be held for others to fill its batch")
 	threads := flag.Int("threads", 2, "that the CPU computes with")
 	file := flag.String("picture", "", "file of the picture that callers hand in; 32x32 black pixels where there is none")
 	imgsz := flag.Int("imgsz", 64, "of the network's input")
@@ -55,7 +56,7 @@ func run() error {
 			return err
 		}
 	}
-	o := engine.Options{Height: *imgsz, Width: *imgsz, Batch: *batch, Slots: *slots, Threads: *threads, QueueLimit: 1 << 16}
+	o := engine.Options{Height: *imgsz, Width: *imgsz, Batch: *batch, Slots: *slots, Threads: *threads, QueueLimit: 1 << 16, MaxDelay: *delay}
 	model := flag.Arg(0)
 	if *simulated {
 		dir, err := os.MkdirTemp("", "served-")
