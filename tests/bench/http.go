@@ -284,7 +284,7 @@ func (b *bench) measureTriton(n servedNet, both *bothServers) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	alone, err := b.servedAlone(n) // for what the network computes
+	library, err := b.servedAlone(n, "-encoded")
 	if err != nil {
 		return nil, err
 	}
@@ -296,11 +296,12 @@ func (b *bench) measureTriton(n servedNet, both *bothServers) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	if both.ours.want != both.triton.want || both.ours.want == 0 {
+	if both.ours.want != both.triton.want || both.ours.want != library.Objects || both.ours.want == 0 {
 		return nil, fmt.Errorf("ours has %d objects in %s, Triton's %d: that is not the same work", both.ours.want, b.smallPicture(), both.triton.want)
 	}
 	return figures{
-		"rate": rate, "triton rate": tritonRate, "p99": p99, "triton p99": tritonP99,
-		"own": cpu - alone.Network, "triton own": tritonCPU - alone.Network,
+		"rate": library.PicturesPerSecond, "http rate": rate, "triton rate": tritonRate,
+		"p99": library.P99, "http p99": p99, "triton p99": tritonP99,
+		"own": library.CPU - library.Network, "http own": cpu - library.Network, "triton own": tritonCPU - library.Network,
 	}, nil
 }

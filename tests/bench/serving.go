@@ -33,18 +33,20 @@ var servingSuites = []suite{
 	batcherSuite(stubNet, "2 or more", "1 or more", "5 or more"), batcherSuite(smallNet, "", "", ""),
 	tritonSuite(stubNet, "2 or more", "1 or more", "5 or more"), tritonSuite(smallNet, "", "", ""),
 	{name: "curve-simulated", table: func(b *bench) error {
-		return printCurve("A simulated GPU whose network takes 1 ms for a batch of up to 8", func(arguments ...string) program { return b.simulated(arguments...) },
-			"1000,2000,4000,6000,7000,7500")
+		const title, rates = "A simulated GPU whose network takes 1 ms for a batch of up to 8", "1000,2000,4000,6000,7000,7500"
+		return errors.Join(
+			printCurve(title, func(load ...string) program { return b.simulated(load...) }, rates),
+			printCurve(title+", with a MaxDelay of 1.5 ms", func(load ...string) program { return b.simulated(append(load, "-max-delay", "1500us")...) }, rates))
 	}},
 	{name: "curve-small-net", table: func(b *bench) error {
-		return printCurve("The small net at 256x256 on the CPU, 2 slots of a thread, batches of up to 8", func(arguments ...string) program {
-			return b.served(b.small(), append(arguments, "-imgsz", "256", "-slots", strconv.Itoa(servedThreads), "-picture", b.pictures(1)[0])...)
+		return printCurve("The small net at 256x256 on the CPU, 2 slots of a thread, batches of up to 8", func(load ...string) program {
+			return b.served(b.small(), append(load, "-imgsz", "256", "-slots", strconv.Itoa(servedThreads), "-picture", b.pictures(1)[0])...)
 		}, "50,100,200,300")
 	}},
 }
 
 // printCurve has one caller to 256, and pictures arrive at rates.
-func printCurve(title string, served func(arguments ...string) program, rates string) error {
+func printCurve(title string, served func(load ...string) program, rates string) error {
 	fmt.Printf("\n%s:\n\n| load | pictures a second | p50 | p99 | pictures of a batch | computed for a picture |\n|---|---|---|---|---|---|\n", title)
 	for _, load := range [][]string{{"-callers", "1,2,4,8,16,32,64,128,256"}, {"-rate", rates}} {
 		all, err := loads(served(load...))
@@ -53,8 +55,11 @@ func printCurve(title string, served func(arguments ...string) program, rates st
 		}
 		for _, a := range all {
 			words := fmt.Sprintf("%d callers", a.Callers)
-			if a.Rate > 0 {
+			switch {
+			case a.Rate > 0:
 				words = fmt.Sprintf("%g/s arrive", a.Rate)
+			case a.Callers == 1:
+				words = "1 caller"
 			}
 			fmt.Printf("| %s | %.0f | %.2f ms | %.2f ms | %.1f | %.0f us |\n", words, a.PicturesPerSecond, a.P50*1e3, a.P99*1e3, a.Batch, a.CPU*1e6)
 		}
@@ -90,9 +95,12 @@ func tritonSuite(n servedNet, rate, p99, own string) suite {
 		name: "serve-triton-" + n.name, prepare: func(b *bench) (any, func(), error) { return b.prepareTriton(n) },
 		measure: func(b *bench, both any) (figures, error) { return b.measureTriton(n, both.(*bothServers)) },
 		rows: []row{
-			{"64 clients over HTTP with JPEGs, the same net: examples/server against Triton's python backend", "rate", "triton rate", more, rate},
+			{"64 callers with JPEGs, " + n.words + ": `Detect` in the program against Triton's python backend over HTTP", "rate", "triton rate", more, rate},
 			{"p99 of the same", "p99", "triton p99", faster, p99},
 			{"computed for a picture beside the network", "own", "triton own", faster, own},
+			{"examples/server over HTTP against the same", "http rate", "triton rate", more, ""},
+			{"p99 of the same", "http p99", "triton p99", faster, ""},
+			{"computed for a picture beside the network", "http own", "triton own", faster, ""},
 		},
 	}
 }
@@ -200,9 +208,9 @@ func (b *bench) measurePlain(model string, imgsz int, seconds float64) (figures,
 }
 
 // servedAlone measures a net with one picture from 64 callers.
-func (b *bench) servedAlone(n servedNet) (answered, error) {
-	all, err := loads(b.served(n.path(b), "-callers", "64", "-imgsz", servedSize, "-batch", strconv.Itoa(servedBatch),
-		"-slots", strconv.Itoa(servedThreads), "-picture", b.smallPicture(), "-network"))
+func (b *bench) servedAlone(n servedNet, more ...string) (answered, error) {
+	all, err := loads(b.served(n.path(b), append(more, "-callers", "64", "-imgsz", servedSize, "-batch", strconv.Itoa(servedBatch),
+		"-slots", strconv.Itoa(servedThreads), "-picture", b.smallPicture(), "-network")...))
 	if err != nil {
 		return answered{}, err
 	}

@@ -43,18 +43,16 @@ func run() error {
 	delay := flag.Duration("max-delay", 0, "how long a picture may be held for others to fill its batch")
 	threads := flag.Int("threads", 2, "that the CPU computes with")
 	file := flag.String("picture", "", "file of the picture that callers hand in; 32x32 black pixels where there is none")
+	encoded := flag.Bool("encoded", false, "hand in the file's bytes, to be decoded")
 	imgsz := flag.Int("imgsz", 64, "of the network's input")
 	simulated := flag.Bool("simulated", false, "run on the simulated GPU")
 	network := flag.Bool("network", false, "measure what the network alone computes, too")
 	profile := flag.String("cpuprofile", "", "file to write a CPU profile to")
 	flag.Parse()
 
-	picture := imaging.NewPicture(32, 32)
-	if *file != "" {
-		var err error
-		if picture, err = imaging.Open(*file, imaging.Limits{}); err != nil {
-			return err
-		}
+	picture, err := source(*file, *encoded)
+	if err != nil {
+		return err
 	}
 	o := engine.Options{Height: *imgsz, Width: *imgsz, Batch: *batch, Slots: *slots, Threads: *threads, QueueLimit: 1 << 16, MaxDelay: *delay}
 	model := flag.Arg(0)
@@ -105,6 +103,18 @@ func run() error {
 		}
 	}
 	return nil
+}
+
+// source is what callers hand in.
+func source(file string, encoded bool) (imaging.Source, error) {
+	switch {
+	case file == "":
+		return imaging.NewPicture(32, 32), nil
+	case encoded:
+		data, err := os.ReadFile(file)
+		return imaging.Encoded{Data: data}, err
+	}
+	return imaging.Open(file, imaging.Limits{})
 }
 
 // loads are closed loops of so many callers, and open loops of such rates.
