@@ -1,5 +1,5 @@
 // Package bench puts a Detector under load and measures how many pictures a
-// second it takes and how long each batch waits. It opens no model and reads no
+// second it takes and how long each call waits. It opens no model and reads no
 // picture.
 package bench
 
@@ -27,39 +27,41 @@ type Load struct {
 	Pictures []imaging.Source
 	Batch    int
 	// Concurrency is how many callers there are in a closed loop, each of which
-	// waits for its batch before it hands in the next. With a Rate it does
+	// waits for its answer before it hands in the next batch. With a Rate it does
 	// nothing.
 	Concurrency int
 	// Rate is how many pictures a second arrive in an open loop, at random
 	// (Poisson) and whether or not the Detector keeps up; 0 is a closed loop. A
-	// batch's latency begins when it arrives.
+	// call's latency begins when it arrives.
 	Rate float64
 	// Warmup is not measured, Duration is.
 	Warmup, Duration time.Duration
 }
 
-// MaxWaiting bounds the batches that wait in an open loop. One that arrives
+// MaxWaiting bounds the calls that wait in an open loop. One that arrives
 // beyond it is counted as Refused.
 const MaxWaiting = 4096
 
 // Result is what was measured.
 type Result struct {
-	// Batches arrived while it was measured; PicturesPerSecond are those that
+	// Calls arrived while it was measured; PicturesPerSecond are those that
 	// were answered then.
-	Batches           int
+	Calls             int
 	PicturesPerSecond float64
-	// Refused are batches that found MaxWaiting others before them.
+	// Filled is how many pictures the Detector computed at once, in the mean.
+	Filled float64
+	// Refused are calls that found MaxWaiting others before them.
 	Refused int
-	// Latency is that of batches, sorted.
+	// Latency is that of calls, sorted.
 	Latency Latency
-	// Stages are the mean times that a batch spent in each.
+	// Stages are the mean times that a call spent in each.
 	Stages engine.Timing
 }
 
-// Latency is how long each batch took, shortest first.
+// Latency is how long each call took, shortest first.
 type Latency []time.Duration
 
-// At returns the latency that a part q, 0 to 1, of the batches did not exceed: 0.5
+// At returns the latency that a part q, 0 to 1, of the calls did not exceed: 0.5
 // is the median. It is 0 where there are none.
 func (l Latency) At(q float64) time.Duration {
 	if len(l) == 0 {
@@ -102,7 +104,8 @@ type run struct {
 	next     int // picture
 	latency  Latency
 	stages   engine.Timing // sums
-	answered int           // batches, while it was measured
+	batches  float64       // that computed them
+	answered int           // calls, while it was measured
 	refused  int
 }
 
@@ -170,11 +173,11 @@ func (r *run) batch(ctx context.Context, arrived time.Time) {
 		r.fail(err)
 		return
 	}
-	r.count(arrived, time.Now(), results[0].Timing)
+	r.count(arrived, time.Now(), results)
 }
 
-// count takes in a batch that arrived and was answered.
-func (r *run) count(arrived, answered time.Time, t engine.Timing) {
+// count takes in a call that arrived and was answered.
+func (r *run) count(arrived, answered time.Time, results []engine.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !answered.Before(r.from) && answered.Before(r.until) {
@@ -184,14 +187,17 @@ func (r *run) count(arrived, answered time.Time, t engine.Timing) {
 		return
 	}
 	r.latency = append(r.latency, answered.Sub(arrived))
-	took := stages(&t)
+	for _, result := range results {
+		r.batches += 1 / float64(max(result.Timing.Pictures, 1)) // its share of one
+	}
+	took := stages(&results[0].Timing)
 	for i, sum := range stages(&r.stages) {
 		*sum += *took[i]
 	}
 }
 
 func stages(t *engine.Timing) []*time.Duration {
-	return []*time.Duration{&t.Queue, &t.CopyIn, &t.Letterbox, &t.Network, &t.Decode, &t.CopyOut, &t.NMS}
+	return []*time.Duration{&t.Read, &t.Queue, &t.CopyIn, &t.Letterbox, &t.Network, &t.Decode, &t.CopyOut, &t.NMS}
 }
 
 func (r *run) refuse(arrived time.Time) {
@@ -205,12 +211,15 @@ func (r *run) refuse(arrived time.Time) {
 func (r *run) result() *Result {
 	slices.Sort(r.latency)
 	result := &Result{
-		Batches: len(r.latency), Refused: r.refused, Latency: r.latency, Stages: r.stages,
+		Calls: len(r.latency), Refused: r.refused, Latency: r.latency, Stages: r.stages,
 		PicturesPerSecond: float64(r.answered*r.load.Batch) / r.load.Duration.Seconds(),
+	}
+	if r.batches > 0 {
+		result.Filled = float64(result.Calls*r.load.Batch) / r.batches
 	}
 	result.Stages.Pictures = r.load.Batch
 	for _, mean := range stages(&result.Stages) {
-		*mean /= time.Duration(max(result.Batches, 1))
+		*mean /= time.Duration(max(result.Calls, 1))
 	}
 	return result
 }

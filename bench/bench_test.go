@@ -53,11 +53,14 @@ func TestClosedLoop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if math.Abs(r.PicturesPerSecond-800) > 8 || r.Refused != 0 || r.Batches < 198 || r.Batches > 204 {
-			t.Errorf("%g pictures a second, %d batches, %d refused", r.PicturesPerSecond, r.Batches, r.Refused)
+		if math.Abs(r.PicturesPerSecond-800) > 8 || r.Refused != 0 || r.Calls < 198 || r.Calls > 204 {
+			t.Errorf("%g pictures a second, %d calls, %d refused", r.PicturesPerSecond, r.Calls, r.Refused)
 		}
 		if p50, p99 := r.Latency.At(0.5), r.Latency.At(0.99); p50 != 20*time.Millisecond || p99 != 20*time.Millisecond {
 			t.Errorf("p50 %s, p99 %s, want 20 ms", p50, p99)
+		}
+		if r.Filled != 4 {
+			t.Errorf("%g pictures at once", r.Filled)
 		}
 		if s := r.Stages; s.Pictures != 4 || s.Network != 10*time.Millisecond || s.Queue.Round(time.Millisecond) != 10*time.Millisecond {
 			t.Errorf("stages %+v", s)

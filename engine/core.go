@@ -193,15 +193,17 @@ func (c *core) detectCall(ctx context.Context, in inputs, results []Result) erro
 		return err
 	}
 	defer c.unstage(r)
+	start := time.Now()
 	if err := c.stage(r, in); err != nil {
 		c.scheduler.Leave(r.call)
 		return err
 	}
+	read := time.Since(start)
 	c.scheduler.Ready(r.call)
 	if err := c.scheduler.Wait(ctx, r.call); err != nil {
 		return err
 	}
-	start := time.Now()
+	start = time.Now()
 	for i, p := range r.call.Items {
 		results[i] = Result{Detections: c.detections(p), NonFinite: p.NonFinite}
 	}
@@ -209,7 +211,7 @@ func (c *core) detectCall(ctx context.Context, in inputs, results []Result) erro
 	for i, p := range r.call.Items {
 		t := p.Timing
 		results[i].Timing = Timing{
-			Pictures: t.Pictures, Queue: r.call.Waited, CopyIn: t.CopyIn, Letterbox: t.Letterbox, Network: t.Network,
+			Pictures: t.Pictures, Read: read, Queue: r.call.Waited + t.Slot, CopyIn: t.CopyIn, Letterbox: t.Letterbox, Network: t.Network,
 			Decode: t.Decode, CopyOut: t.CopyOut, NMS: took,
 		}
 	}

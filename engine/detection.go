@@ -50,11 +50,12 @@ type Result struct {
 	Timing Timing
 }
 
-// Timing is how long a batch spent in each stage. On a GPU the stages between
+// Timing is how long a batch spent in each stage, and its call before that. On a GPU the stages between
 // Queue and NMS are told apart with Options.StageTimes only; otherwise Network
 // has all of them.
 type Timing struct {
 	Pictures int           // in the batch
+	Read     time.Duration // of the call's pictures: decoded, or copied to where they are computed from
 	Queue    time.Duration // the wait for its turn and for a slot
 	CopyIn   time.Duration // of pixels, from pinned memory to the device
 	Letterbox, Network, Decode,

@@ -49,7 +49,7 @@ type Detector struct {
 // for what is in it, and ErrNoGPU.
 func Open(path string, o *Options) (*Detector, error) {
 	if o == nil {
-		o = &Options{Device: Device{Auto: true}}
+		o = &Options{}
 	}
 	c, err := openCore(path, o)
 	if err != nil {

@@ -126,7 +126,8 @@ func TestOpenRefuses(t *testing.T) {
 		words      string
 	}{
 		{"a GPU that is not there", carried, Options{Device: Device{CUDA: []int{0}}}, ErrNoGPU, "--device cpu"},
-		{"an engine", "model.engine", Options{Device: Device{Auto: true}}, ErrNoGPU, "trtdet run MODEL.onnx"},
+		{"an engine", "model.engine", Options{}, ErrNoGPU, "trtdet run MODEL.onnx"},
+		{"an engine on the CPU", "model.engine", Options{Device: Device{CPU: true}}, ErrNoGPU, "a GPU only"},
 		{"a class that is not there", carried, Options{Classes: []int{12}}, nil, "classes 0 to 11"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,12 +12,12 @@ import (
 // none that trtdet can use.
 var ErrNoGPU = errors.New("no GPU to run on")
 
-// Device says what a network runs on.
+// Device says what a network runs on; the zero value leaves the choice to Open:
+// the CPU for an ONNX file, the best GPU there is for an engine.
 type Device struct {
-	// Auto leaves the choice to Open.
-	Auto bool
-	// CUDA lists GPUs by their number in the driver's order; empty with Auto
-	// false is the CPU.
+	// CPU is for ONNX files only.
+	CPU bool
+	// CUDA lists GPUs by their number in the driver's order.
 	CUDA []int
 }
 
@@ -26,9 +26,9 @@ type Device struct {
 func ParseDevice(s string) (Device, error) {
 	switch s {
 	case "", "auto":
-		return Device{Auto: true}, nil
-	case "cpu":
 		return Device{}, nil
+	case "cpu":
+		return Device{CPU: true}, nil
 	case "cuda":
 		return Device{CUDA: []int{0}}, nil
 	}
@@ -50,10 +50,10 @@ func ParseDevice(s string) (Device, error) {
 // String returns the form that ParseDevice reads.
 func (d Device) String() string {
 	switch {
-	case d.Auto:
-		return "auto"
-	case len(d.CUDA) == 0:
+	case d.CPU:
 		return "cpu"
+	case len(d.CUDA) == 0:
+		return "auto"
 	}
 	var numbers []string
 	for _, n := range d.CUDA {

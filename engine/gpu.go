@@ -25,7 +25,7 @@ func checkDevice(path string, d Device) error {
 	case IsPlan(path) && missing != nil:
 		return fmt.Errorf("%s: %w: a TensorRT engine runs on a GPU only: %w; run the ONNX file it was built from instead: trtdet run MODEL.onnx --device cpu",
 			path, ErrNoGPU, missing)
-	case IsPlan(path) && !d.Auto && len(d.CUDA) == 0:
+	case IsPlan(path) && d.CPU:
 		return fmt.Errorf("%s: a TensorRT engine runs on a GPU only: leave --device cpu out, or run the ONNX file it was built from", path)
 	case IsPlan(path):
 		return nil
@@ -135,7 +135,7 @@ func (b *gpuBackend) choose(m *model.Manifest, d Device) error {
 				m.GPU, m.ComputeCapabilities[0], device, id.Name, capability(id))
 		}
 	}
-	if d.Auto {
+	if len(d.CUDA) == 0 {
 		if len(fitting) == 0 && len(all) > 0 {
 			return fmt.Errorf("it was built on %s, compute capability %s, and no GPU here has that: build it again here", m.GPU, m.ComputeCapabilities[0])
 		}

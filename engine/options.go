@@ -8,9 +8,9 @@ import (
 )
 
 // Options say how a model is run. The zero value runs it with the model's own
-// thresholds on the CPU, nil on the best device there is.
+// thresholds on the best device there is, and so does nil.
 type Options struct {
-	// Device to run on; the zero value is the CPU, see ParseDevice for "auto".
+	// Device to run on; the zero value is the best that there is.
 	Device Device
 	// Head is what the caller knows of the head and the model file does not
 	// say. Its Conf and IoU replace the model's thresholds.

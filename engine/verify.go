@@ -61,7 +61,7 @@ func Verify(ctx context.Context, onnxPath, planPath string, head model.Hints, pi
 	if len(pictures) == 0 {
 		return nil, errors.New("verifying an engine takes pictures")
 	}
-	gpu, err := Open(planPath, &Options{Device: Device{Auto: true}, Slots: 1, Head: model.Hints{Conf: head.Conf, IoU: head.IoU}})
+	gpu, err := Open(planPath, &Options{Slots: 1, Head: model.Hints{Conf: head.Conf, IoU: head.IoU}})
 	if err != nil {
 		return nil, err
 	}

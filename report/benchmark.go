@@ -28,10 +28,8 @@ type Benchmark struct {
 	Pictures string `json:"pictures"`
 	// Singly says that each call was about one picture, and that pictures of several
 	// shared batches; otherwise each was about a whole batch.
-	Singly bool `json:"singly"`
-	// MaxDelay is how long pictures may have been held for others, in milliseconds.
-	MaxDelay float64        `json:"max_delay_ms"`
-	Runs     []BenchmarkRun `json:"runs"`
+	Singly bool           `json:"singly"`
+	Runs   []BenchmarkRun `json:"runs"`
 }
 
 // BenchmarkRun is one load that was measured.
@@ -44,12 +42,17 @@ type BenchmarkRun struct {
 	// a second arrived in an open one.
 	Concurrency int     `json:"concurrency,omitempty"`
 	Rate        float64 `json:"rate,omitempty"`
+	// MaxDelay is how long pictures might be held for others, in milliseconds.
+	MaxDelay float64 `json:"max_delay_ms"`
 
-	Batches           int     `json:"batches"`
+	Calls int `json:"calls"`
+	// Refused are calls that found bench.MaxWaiting others before them.
 	Refused           int     `json:"refused"`
 	PicturesPerSecond float64 `json:"pictures_per_second"`
-	// Limit is what the network alone does on the same slots, Share what part of
-	// it was reached.
+	// Filled is how many pictures were computed at once, in the mean.
+	Filled float64 `json:"pictures_of_a_batch"`
+	// Limit is what the network alone does on the same slots with full batches,
+	// Share what part of it was reached.
 	Limit   float64          `json:"limit_pictures_per_second"`
 	Share   float64          `json:"share_of_limit"`
 	Latency BenchmarkLatency `json:"latency_ms"`
@@ -66,8 +69,9 @@ type BenchmarkLatency struct {
 	P999 float64 `json:"p99_9"`
 }
 
-// BenchmarkStages is the mean time of a batch in each stage, in milliseconds.
+// BenchmarkStages is the mean time of a call in each stage, in milliseconds.
 type BenchmarkStages struct {
+	Read      float64 `json:"read"`
 	Queue     float64 `json:"queue"`
 	CopyIn    float64 `json:"copy_in"`
 	Letterbox float64 `json:"letterbox"`
@@ -79,7 +83,7 @@ type BenchmarkStages struct {
 
 // Set takes what was measured, and the network's own rate beside it.
 func (r *BenchmarkRun) Set(m *bench.Result, limit float64) {
-	r.Batches, r.Refused, r.PicturesPerSecond, r.Limit = m.Batches, m.Refused, m.PicturesPerSecond, limit
+	r.Calls, r.Refused, r.PicturesPerSecond, r.Filled, r.Limit = m.Calls, m.Refused, m.PicturesPerSecond, m.Filled, limit
 	if limit > 0 {
 		r.Share = m.PicturesPerSecond / limit
 	}
@@ -91,7 +95,7 @@ func (r *BenchmarkRun) Set(m *bench.Result, limit float64) {
 // SetStages takes the times of the stages, which may be measured by themselves.
 func (r *BenchmarkRun) SetStages(t engine.Timing) {
 	r.Stages = BenchmarkStages{
-		Queue: milliseconds(t.Queue), CopyIn: milliseconds(t.CopyIn), Letterbox: milliseconds(t.Letterbox), Network: milliseconds(t.Network),
+		Read: milliseconds(t.Read), Queue: milliseconds(t.Queue), CopyIn: milliseconds(t.CopyIn), Letterbox: milliseconds(t.Letterbox), Network: milliseconds(t.Network),
 		Decode: milliseconds(t.Decode), CopyOut: milliseconds(t.CopyOut), NMS: milliseconds(t.NMS),
 	}
 }
@@ -105,9 +109,9 @@ func (b *Benchmark) Write(format string, w io.Writer) error {
 	case "json":
 		return writeJSON(w, b)
 	case "md":
-		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n", b.about(), b.rates().RenderMarkdown(), b.stages().RenderMarkdown())
+		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n\n%s\n", b.about(), b.rates().RenderMarkdown(), b.words(), b.stages().RenderMarkdown())
 	case "table":
-		_, err = fmt.Fprintf(w, "%s\n\n%s\n\nLimit is the network alone. Milliseconds of a batch, mean:\n\n%s\n", b.about(), b.rates().Render(), b.stages().Render())
+		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n\n%s\n", b.about(), b.rates().Render(), b.words(), b.stages().Render())
 	default:
 		return fmt.Errorf("format %q is none of %s", format, strings.Join(BenchmarkFormats, ", "))
 	}
@@ -122,15 +126,22 @@ func (b *Benchmark) about() string {
 	if b.Singly {
 		about += ", handed in one at a time"
 	}
-	if b.MaxDelay > 0 {
-		about += fmt.Sprintf(", held up to %g ms", b.MaxDelay)
-	}
 	return about
+}
+
+// words say what the tables do not.
+func (b *Benchmark) words() string {
+	call := "a batch"
+	if b.Singly {
+		call = "one picture"
+	}
+	return "filled: pictures of a batch, mean. alone: pictures/s of the network alone with full batches, share of it.\n" +
+		"p50 to p99.9: milliseconds of a call, each about " + call + ". Below, a call's mean milliseconds in each stage:"
 }
 
 // key are the columns that name a run.
 func (b *Benchmark) key() (header pretty.Row, of func(*BenchmarkRun) pretty.Row) {
-	return pretty.Row{"load", "batch", "slots", "graphs"}, func(r *BenchmarkRun) pretty.Row {
+	return pretty.Row{"load", "batch", "slots", "graphs", "max delay"}, func(r *BenchmarkRun) pretty.Row {
 		load := fmt.Sprintf("%d callers", r.Concurrency)
 		switch {
 		case r.Rate > 0:
@@ -142,20 +153,51 @@ func (b *Benchmark) key() (header pretty.Row, of func(*BenchmarkRun) pretty.Row)
 		if r.Graphs != nil {
 			graphs = map[bool]string{true: "on", false: "off"}[*r.Graphs]
 		}
-		return pretty.Row{load, r.Batch, r.Slots, graphs}
+		delay := "-"
+		if r.MaxDelay > 0 {
+			delay = strconv.FormatFloat(r.MaxDelay, 'g', 3, 64) + " ms"
+		}
+		return pretty.Row{load, r.Batch, r.Slots, graphs, delay}
 	}
+}
+
+// table has a row for each run, without the columns that say nothing of any.
+func (b *Benchmark) table(header pretty.Row, row func(*BenchmarkRun) pretty.Row) pretty.Writer {
+	said := make([]bool, len(header))
+	rows := []pretty.Row{header}
+	for i := range b.Runs {
+		r := row(&b.Runs[i])
+		for column, cell := range r {
+			said[column] = said[column] || cell != "-"
+		}
+		rows = append(rows, r)
+	}
+	for i, r := range rows {
+		var kept pretty.Row
+		for column, cell := range r {
+			if said[column] {
+				kept = append(kept, cell)
+			}
+		}
+		rows[i] = kept
+	}
+	t := plain(rows[0])
+	t.AppendRows(rows[1:])
+	return t
 }
 
 func (b *Benchmark) rates() pretty.Writer {
 	header, key := b.key()
-	t := plain(append(header, "pictures/s", "limit", "share", "p50 ms", "p90", "p99", "p99.9", "refused", "GPU use", "memory"))
-	for i := range b.Runs {
-		r := &b.Runs[i]
-		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Limit), fmt.Sprintf("%.3f", r.Share))
+	header = append(header, "pictures/s", "filled", "alone", "share", "p50", "p90", "p99", "p99.9", "refused", "GPU use", "memory")
+	return b.table(header, func(r *BenchmarkRun) pretty.Row {
+		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Filled), decimals(r.Limit), fmt.Sprintf("%.3f", r.Share))
 		for _, l := range []float64{r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.P999} {
 			row = append(row, decimals(l))
 		}
-		use, memory := "-", "-"
+		refused, use, memory := "-", "-", "-"
+		if r.Refused > 0 {
+			refused = strconv.Itoa(r.Refused)
+		}
 		if len(r.GPUs) > 0 {
 			var percent []string
 			var bytes uint64
@@ -165,23 +207,23 @@ func (b *Benchmark) rates() pretty.Writer {
 			}
 			use, memory = strings.Join(percent, ", "), humanize.IBytes(bytes)
 		}
-		t.AppendRow(append(row, r.Refused, use, memory))
-	}
-	return t
+		return append(row, refused, use, memory)
+	})
 }
 
 func (b *Benchmark) stages() pretty.Writer {
 	header, key := b.key()
-	t := plain(append(header, "queue", "copy in", "letterbox", "network", "decode", "copy out", "NMS"))
-	for i := range b.Runs {
-		r := &b.Runs[i]
+	return b.table(append(header, "read", "queue", "copy in", "letterbox", "network", "decode", "copy out", "NMS"), func(r *BenchmarkRun) pretty.Row {
 		row, s := key(r), r.Stages
-		for _, stage := range []float64{s.Queue, s.CopyIn, s.Letterbox, s.Network, s.Decode, s.CopyOut, s.NMS} {
-			row = append(row, fmt.Sprintf("%.3f", stage))
+		for _, stage := range []float64{s.Read, s.Queue, s.CopyIn, s.Letterbox, s.Network, s.Decode, s.CopyOut, s.NMS} {
+			cell := "-"
+			if stage > 0 {
+				cell = fmt.Sprintf("%.3f", stage)
+			}
+			row = append(row, cell)
 		}
-		t.AppendRow(row)
-	}
-	return t
+		return row
+	})
 }
 
 // decimals writes a figure with at least three digits.

@@ -19,7 +19,7 @@ func TestBenchmark(t *testing.T) {
 		latency[i] = time.Duration(i+1) * time.Microsecond
 	}
 	run.Set(&bench.Result{
-		Batches: 1000, PicturesPerSecond: 1900, Latency: latency,
+		Calls: 1000, PicturesPerSecond: 1900, Filled: 7.5, Latency: latency,
 		Stages: engine.Timing{Queue: time.Millisecond, Network: 4 * time.Millisecond, Decode: 8 * time.Microsecond},
 	}, 2000)
 	b.Runs = append(b.Runs, run)
@@ -28,9 +28,14 @@ func TestBenchmark(t *testing.T) {
 		if err := b.Write(format, &out); err != nil {
 			t.Fatal(err)
 		}
-		for _, words := range []string{"m.engine on cuda:0, input 640x640, 8 pictures", "4 callers", "1900", "2000", "0.950", "0.50", "0.99", "97 %", "3.0 GiB", "4.000", "0.008"} {
+		for _, words := range []string{"m.engine on cuda:0, input 640x640, 8 pictures", "4 callers", "1900", "2000", "0.950", "0.50", "0.99", "97 %", "3.0 GiB", "4.000", "0.008", "7.50", "each about a batch"} {
 			if !strings.Contains(out.String(), words) {
 				t.Errorf("%s does not say %q:\n%s", format, words, out.String())
+			}
+		}
+		for _, words := range []string{"refused", "max delay", "copy in"} { // of which there was nothing
+			if strings.Contains(out.String(), words) {
+				t.Errorf("%s has a column %q:\n%s", format, words, out.String())
 			}
 		}
 	}

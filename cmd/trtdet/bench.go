@@ -27,8 +27,10 @@ const (
 	mostBenched = 64
 	// sampleInterval is how often NVML is asked; it answers for the last 100 ms or more.
 	sampleInterval = 100 * time.Millisecond
-	// fewestBatches is how many have to be measured for figures to mean something.
-	fewestBatches = 20
+	// fewestCalls is how many have to be measured for figures to mean something.
+	fewestCalls = 20
+	// singlyBatch is the default of --batch with --singly.
+	singlyBatch = 8
 )
 
 func benchCommand() *cli.Command {
@@ -36,26 +38,26 @@ func benchCommand() *cli.Command {
 		Name:      "bench",
 		Usage:     "measure how many pictures a second a model takes, and how long they wait",
 		ArgsUsage: "MODEL",
-		Description: "Each combination of --batch, --slots, --graphs and --concurrency or --rate is measured for --duration, beside\n" +
-			"what the network alone does on the same slots. Without --rate, --concurrency callers each wait for their\n" +
-			"answer before they hand in the next batch; with it pictures arrive at random, that many a second, whether or\n" +
-			"not the model keeps up. With --singly callers hand in one picture at a time, as those of a server do, and\n" +
-			"what waits shares batches. Pictures are in memory already, as pixels or, with --encoded, as the files that\n" +
-			"they were; reading from the disk is not measured.\n\n" +
+		Description: "Each combination of --batch, --slots, --graphs, --max-delay and --concurrency or --rate is measured for\n" +
+			"--duration, beside what the network alone does on the same slots. Without --rate, --concurrency callers each\n" +
+			"wait for their answer before they hand in the next batch; with it batches arrive at random, so many pictures\n" +
+			"a second, whether or not the model keeps up. With --singly callers hand in one picture at a time, as those of\n" +
+			"a server do, and what waits shares batches. Pictures are in memory already, as pixels or, with --encoded, as\n" +
+			"the files that they were; reading from the disk is not measured. docs/library.md says how to read the tables.\n\n" +
 			"Examples:\n" +
 			"  trtdet bench best.engine --batch 1,8,32 --slots 1,2 --graphs on,off\n" +
 			"  trtdet bench best.engine --batch 8 --rate 500,1000,2000 --duration 30s\n" +
-			"  trtdet bench best.engine --batch 8 --singly --concurrency 1,8,64,256 --max-delay 500us\n" +
+			"  trtdet bench best.engine --batch 8 --singly --concurrency 1,8,64,256 --max-delay 0s,1500us\n" +
 			"  trtdet bench best.engine --batch 8 --singly --concurrency 64 --encoded --pictures photographs/\n" +
 			"  trtdet bench best.onnx --pictures photographs/ --format json > bench.json",
 		Flags: slices.Concat(deviceFlags(), []cli.Flag{
-			&cli.StringFlag{Category: categoryLoad, Name: "batch", Usage: "pictures at once, as `LIST`: 1,8,32", Value: "1"},
+			&cli.StringFlag{Category: categoryLoad, Name: "batch", Usage: "pictures at once, as `LIST`: 1,8,32", DefaultText: "1, with --singly 8"},
 			&cli.StringFlag{Category: categoryLoad, Name: "slots", Usage: "batches in the network at once, as `LIST`: 1,2,4", DefaultText: "2 of each GPU, 1 on the CPU"},
 			&cli.StringFlag{Category: categoryLoad, Name: "graphs", Usage: "whether a GPU gets a batch as one CUDA graph, as `LIST`: on, off or on,off", Value: "on"},
-			&cli.StringFlag{Category: categoryLoad, Name: "concurrency", Usage: "callers in a closed loop, as `LIST`: 1,8,64", DefaultText: "twice the slots"},
+			&cli.StringFlag{Category: categoryLoad, Name: "concurrency", Usage: "callers in a closed loop, as `LIST`: 1,8,64", DefaultText: "two batches for each slot"},
 			&cli.StringFlag{Category: categoryLoad, Name: "rate", Usage: "pictures a second that arrive in an open loop, as `LIST`", DefaultText: "a closed loop"},
 			&cli.BoolFlag{Category: categoryLoad, Name: "singly", Usage: "callers hand in one picture at a time, and share batches"},
-			&cli.DurationFlag{Category: categoryLoad, Name: "max-delay", Usage: "hold pictures for others to fill their batch, up to `TIME`", DefaultText: "not at all"},
+			&cli.StringFlag{Category: categoryLoad, Name: "max-delay", Usage: "how long pictures are held for others to fill their batch, as `LIST`: 0s,500us", Value: "0s"},
 			&cli.DurationFlag{Category: categoryLoad, Name: "duration", Usage: "`TIME` of each measurement", Value: 5 * time.Second},
 			&cli.DurationFlag{Category: categoryLoad, Name: "warmup", Usage: "`TIME` before each", Value: time.Second},
 			&cli.StringFlag{Category: categoryLoad, Name: "pictures", Usage: "`PICTURES` to detect in: a file, folder or pattern; the first 64",
@@ -71,7 +73,9 @@ func benchCommand() *cli.Command {
 type loads struct {
 	batches, slots   []int
 	graphs           []bool
-	demands          []bench.Load // each a Concurrency, where 0 is twice the slots, or a Rate
+	anyBatch         bool // batches is what nobody asked for
+	delays           []time.Duration
+	demands          []bench.Load // each a Concurrency, where 0 is two batches for each slot, or a Rate
 	singly           bool
 	warmup, duration time.Duration
 	pictures         []imaging.Source
@@ -97,10 +101,8 @@ func benchmark(c *cli.Context) error {
 	if err := l.read(c.String("pictures"), c.Bool("encoded")); err != nil {
 		return err
 	}
-	options.MaxDelay = c.Duration("max-delay")
 	r := &report.Benchmark{
 		Model: c.Args().First(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)), Pictures: l.picturesInWords, Singly: l.singly,
-		MaxDelay: float64(options.MaxDelay) / float64(time.Millisecond),
 	}
 	defer l.console.show("")
 	for _, slots := range l.slots {
@@ -109,8 +111,10 @@ func benchmark(c *cli.Context) error {
 				o := *options
 				o.Slots, o.NoGraphs, o.Batch = slots, !graphs, batch // calls of as many do not share one
 				o.QueueLimit = bench.MaxWaiting * batch
-				if err := l.measureModel(c.Context, r, o); err != nil {
-					return err
+				for _, o.MaxDelay = range l.delays {
+					if err := l.measureModel(c.Context, r, o); err != nil {
+						return err
+					}
 				}
 			}
 			if r.Device == "cpu" {
@@ -132,15 +136,25 @@ func parseLoads(c *cli.Context) (*loads, error) {
 	if c.IsSet("concurrency") && c.IsSet("rate") {
 		return nil, usagef("--concurrency is of a closed loop, --rate of an open one: say one of them")
 	}
-	if c.Duration("max-delay") < 0 {
-		return nil, usagef("--max-delay %s: want a time such as 300us", c.Duration("max-delay"))
-	}
 	if l.duration <= 0 || l.warmup < 0 {
 		return nil, usagef("--duration %s, --warmup %s: want times such as 5s", l.duration, l.warmup)
 	}
 	var err error
-	if l.batches, err = parseCounts("batch", c.String("batch"), maxBatch); err != nil {
-		return nil, err
+	l.batches = []int{1}
+	if l.singly {
+		l.batches[0] = singlyBatch
+	}
+	if l.anyBatch = !c.IsSet("batch"); !l.anyBatch {
+		if l.batches, err = parseCounts("batch", c.String("batch"), maxBatch); err != nil {
+			return nil, err
+		}
+	}
+	for word := range strings.SplitSeq(c.String("max-delay"), ",") {
+		delay, err := time.ParseDuration(strings.TrimSpace(word))
+		if err != nil || delay < 0 {
+			return nil, usagef("--max-delay %s: want times such as 300us or 0s,1ms", c.String("max-delay"))
+		}
+		l.delays = append(l.delays, delay)
 	}
 	l.slots = []int{0}
 	if c.IsSet("slots") {
@@ -156,7 +170,7 @@ func parseLoads(c *cli.Context) (*loads, error) {
 	}
 	if c.IsSet("rate") {
 		for _, word := range strings.Split(c.String("rate"), ",") {
-			rate, err := strconv.ParseFloat(word, 64)
+			rate, err := strconv.ParseFloat(strings.TrimSpace(word), 64)
 			if err != nil || !(rate > 0 && rate <= 1e6) {
 				return nil, usagef("--rate %s: want pictures a second such as 100 or 100,200", c.String("rate"))
 			}
@@ -267,18 +281,25 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 		}
 		defer timed.Close()
 	}
-	if most := d.MaxBatch(); o.Batch > most {
+	most := d.MaxBatch()
+	if l.anyBatch {
+		o.Batch = min(o.Batch, most)
+	}
+	if o.Batch > most {
 		return usagef("--batch %d: the model takes %s at most", o.Batch, count(most, "picture"))
 	}
 	load := bench.Load{Pictures: l.pictures, Batch: o.Batch, Warmup: l.warmup, Duration: l.duration}
+	callers := 2 * d.Slots()
 	if l.singly {
-		load.Batch = 1
+		load.Batch, callers = 1, callers*o.Batch
 	}
 	for _, demand := range l.demands {
 		load.Rate, load.Concurrency = demand.Rate, demand.Concurrency
-		run := report.BenchmarkRun{Batch: o.Batch, Slots: d.Slots(), Rate: load.Rate}
+		run := report.BenchmarkRun{
+			Batch: o.Batch, Slots: d.Slots(), Rate: load.Rate, MaxDelay: float64(o.MaxDelay) / float64(time.Millisecond),
+		}
 		if load.Rate == 0 {
-			load.Concurrency = cmp.Or(load.Concurrency, 2*d.Slots())
+			load.Concurrency = cmp.Or(load.Concurrency, callers)
 			run.Concurrency = load.Concurrency
 		}
 		if r.Device != "cpu" {
@@ -306,6 +327,9 @@ func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load ben
 	if run.Rate > 0 {
 		what += fmt.Sprintf(", %g/s", run.Rate)
 	}
+	if run.MaxDelay > 0 {
+		what += fmt.Sprintf(", held %g ms", run.MaxDelay)
+	}
 	l.say(what)
 	before, err := d.NetworkRate(ctx, run.Batch, load.Duration/4)
 	if err != nil {
@@ -322,8 +346,8 @@ func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load ben
 		return err
 	}
 	run.Set(result, (before+after)/2)
-	if result.Batches < fewestBatches {
-		fmt.Fprintf(l.console, "trtdet: warning: %s: %d batches in %s are too few to tell much: a longer --duration has more\n", what, result.Batches, load.Duration)
+	if result.Calls < fewestCalls {
+		fmt.Fprintf(l.console, "trtdet: warning: %s: %s in %s are too few to tell much: a longer --duration has more\n", what, count(result.Calls, "call"), load.Duration)
 	}
 	if timed == d {
 		return nil

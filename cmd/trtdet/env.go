@@ -22,7 +22,7 @@ func envCommand() *cli.Command {
 			"shell reads them. What they hold already stays in them. CUDA's headers, 12 or newer, have to be on the machine,\n" +
 			"none of NVIDIA's libraries.\n\n" +
 			"Examples:\n" +
-			"  eval \"$(trtdet env)\" && go build\n" +
+			"  flags=$(trtdet env) && eval \"$flags\" && go build\n" +
 			"  trtdet env --cuda /usr/local/cuda-13.0",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "cuda", Usage: "`FOLDER` of CUDA, or of its cuda.h", DefaultText: "$CUDA_HOME, $CUDA_PATH, /usr/local/cuda, /usr"},

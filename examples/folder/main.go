@@ -24,7 +24,7 @@ func main() {
 }
 
 func run(model, folder string) error {
-	detector, err := engine.Open(model, &engine.Options{Device: engine.Device{Auto: true}})
+	detector, err := engine.Open(model, nil)
 	if err != nil {
 		return err
 	}

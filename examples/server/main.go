@@ -32,7 +32,7 @@ const mostBytes = 16 << 20
 
 func main() {
 	address := flag.String("listen", "localhost:8080", "address and port to listen on")
-	o := &engine.Options{Device: engine.Device{Auto: true}, QueueLimit: 256}
+	o := &engine.Options{QueueLimit: 256}
 	flag.IntVar(&o.Batch, "batch", 0, "pictures at once (all that an engine takes, 1 on the CPU)")
 	flag.IntVar(&o.Slots, "slots", 0, "batches at once (2 of each GPU, 1 on the CPU)")
 	flag.DurationVar(&o.MaxDelay, "max-delay", 0, "how long a picture may be held for others to fill its batch")
@@ -102,8 +102,10 @@ func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector) {
 	case errors.Is(err, engine.ErrOverloaded), errors.Is(err, engine.ErrLost), errors.Is(err, context.DeadlineExceeded):
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	case ctx.Err() != nil: // nobody is there to read it
-	default:
+	case errors.Is(err, imaging.ErrDamaged), errors.Is(err, imaging.ErrTruncated), errors.Is(err, imaging.ErrUnsupported), errors.Is(err, imaging.ErrTooLarge):
 		http.Error(w, err.Error(), http.StatusBadRequest)
+	default:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 	}
 }
 

@@ -41,7 +41,7 @@ type frame struct {
 }
 
 func run(model string, video io.Reader, width, height int) error {
-	detector, err := engine.Open(model, &engine.Options{Device: engine.Device{Auto: true}})
+	detector, err := engine.Open(model, nil)
 	if err != nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func TestEngineOnGPU(t *testing.T) {
 		t.Fatalf("%d runs on %s of width %d", len(b.Runs), b.Device, b.Width)
 	}
 	for _, r := range b.Runs { // a slow machine may have its answers too late to count
-		if r.Batches <= 0 || r.Limit <= 0 || r.Latency.P999 < r.Latency.P50 || r.Graphs == nil || r.Stages.CopyIn <= 0 || r.Stages.Network <= 0 {
+		if r.Calls <= 0 || r.Limit <= 0 || r.Latency.P999 < r.Latency.P50 || r.Graphs == nil || r.Stages.CopyIn <= 0 || r.Stages.Network <= 0 {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -114,7 +114,7 @@ func TestBench(t *testing.T) {
 		t.Fatalf("%+v", b)
 	}
 	r := b.Runs[0]
-	if r.Batch != 2 || r.Slots != 1 || r.Concurrency != 2 || r.Graphs != nil || r.Batches <= 0 || r.Limit <= 0 || r.Stages.Letterbox <= 0 || r.Stages.Network <= 0 {
+	if r.Batch != 2 || r.Slots != 1 || r.Concurrency != 2 || r.Graphs != nil || r.Calls <= 0 || r.Limit <= 0 || r.Stages.Letterbox <= 0 || r.Stages.Network <= 0 {
 		t.Errorf("%+v", r)
 	}
 	o = must(t, "", "bench", carried(), "--imgsz", "256", "--batch", "8", "--singly", "--encoded", "--concurrency", "1,16", "--duration", "300ms", "--warmup", "0s",
@@ -126,7 +126,7 @@ func TestBench(t *testing.T) {
 		t.Fatalf("%+v", b)
 	}
 	for i, callers := range []int{1, 16} {
-		if r := b.Runs[i]; r.Batch != 8 || r.Concurrency != callers || r.Batches <= 0 {
+		if r := b.Runs[i]; r.Batch != 8 || r.Concurrency != callers || r.Calls <= 0 {
 			t.Errorf("%+v", r)
 		}
 	}

@@ -32,7 +32,8 @@ type Picture struct {
 // Timing is how long a batch spent in each stage; 0 is a stage that the backend
 // does not have, or does not tell from Network.
 type Timing struct {
-	Pictures int // in the batch
+	Pictures int           // in the batch
+	Slot     time.Duration // the wait for one, where a lane is not one itself
 	// The copies are to and from a device.
 	CopyIn, Letterbox, Network, Decode, CopyOut time.Duration
 }

@@ -27,17 +27,19 @@ func (b *Backend) run(ctx context.Context, input []float32, rows int, timing *ba
 	}
 	defer options.Destroy()
 
+	start := time.Now()
 	select {
 	case b.slots <- struct{}{}:
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
+	timing.Slot += time.Since(start)
 	terminated := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(terminated)
 		options.Terminate() //nolint:errcheck // a run that cannot be stopped ends by itself
 	})
-	start := time.Now()
+	start = time.Now()
 	values := make([]onnxruntime.Value, len(b.outputs))
 	err = b.session.RunWithOptions([]onnxruntime.Value{tensor}, values, options)
 	timing.Network += time.Since(start)

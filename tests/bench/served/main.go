@@ -141,7 +141,7 @@ func simulatedPlan(model, dir string, o *engine.Options) (plan string, err error
 	b := engine.BuildOptions{
 		InProcess: true, Height: o.Height, Width: o.Width, Batch: engine.BatchRange{Min: 1, Opt: o.Batch, Max: o.Batch},
 	}
-	o.Device, o.Height, o.Width = engine.Device{Auto: true}, 0, 0
+	o.Height, o.Width = 0, 0
 	_, err = engine.Build(context.Background(), model, plan, &b)
 	return plan, err
 }

@@ -279,12 +279,13 @@ EXPORT CUresult cuStreamBeginCapture(CUstream on, CUstreamCaptureMode mode) {
 }
 
 EXPORT CUresult cuStreamEndCapture(CUstream on, CUgraph* handle) {
-  if (const CUresult status = simgpu::Enter("cuStreamEndCapture")) {
+  CUresult refused = simgpu::Enter("cuStreamEndCapture");
+  if (refused == CUDA_SUCCESS) refused = CheckContext("cuStreamEndCapture");
+  if (refused != CUDA_SUCCESS) {
     // a capture that fails has ended too
     if (IsMade(on)) reinterpret_cast<Stream*>(on)->EndCapture();
-    return status;
+    return refused;
   }
-  if (const CUresult status = CheckContext("cuStreamEndCapture")) return status;
   NEED_STREAM(stream, on, "cuStreamEndCapture");
   if (!stream->Capturing()) {
     Violation("cuStreamEndCapture of a stream that does not capture");
