@@ -34,7 +34,7 @@ func (s *Stream) Capture(add func() error) (*Graph, error) {
 	g := &Graph{device: s.device}
 	err := failed("cuGraphInstantiate", C.cuGraphInstantiateWithFlags(&g.executable, graph, 0))
 	if err := errors.Join(err, failed("cuGraphDestroy", C.cuGraphDestroy(graph))); err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
 }

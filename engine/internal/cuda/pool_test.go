@@ -37,7 +37,7 @@ func TestPoolShrinks(t *testing.T) {
 			}
 			return n
 		}
-		freed := func(m *Pinned) bool {
+		gone := func(m *Pinned) bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			return m.Bytes() == nil
@@ -55,7 +55,7 @@ func TestPoolShrinks(t *testing.T) {
 		if n := kept(); n != 1 {
 			t.Errorf("%d pieces are kept, want the one that was needed", n)
 		}
-		if !freed(first) || !freed(large) || freed(second) {
+		if !gone(first) || !gone(large) || gone(second) {
 			t.Error("the wrong memory was freed")
 		}
 		time.Sleep(2 * idleTime)
@@ -63,6 +63,18 @@ func TestPoolShrinks(t *testing.T) {
 			t.Errorf("%d pieces are kept, which nobody needs", n)
 		}
 		p.put(get(5000))
+		p.put(get(100_000))
+		if !simgpu.Real() { // one is freed on a lost GPU while it is idle, one by Close
+			p.mu.Lock()
+			p.free[class(5000)][0].since = time.Now().Add(-idleTime)
+			p.mu.Unlock()
+			simgpu.Lose(0, illegalAddress)
+			defer simgpu.Lose(0, 0)
+			p.shrink()
+			if n := kept(); n != 1 {
+				t.Errorf("%d pieces are kept, want one", n)
+			}
+		}
 		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
