@@ -180,6 +180,20 @@ pip_into() {
 		--target "$folder" -r "$tmp/requirements"
 }
 
+# tree FOLDER PIPSECTION WORDS IN [FLAG...]: build/deps/FOLDER is what a section's wheels hold, or the folder IN of it.
+tree() {
+	local folder=$1 name=$2 words=$3 in=$4 key
+	shift 4
+	key=$(section "pip $name" | digest)
+	fresh "$folder" "$key" && return
+	say "$words"
+	pip_into "$tmp/$folder" "$deps/venv/bin/python" "$name" "$@" ||
+		die "pip could not fetch it (section pip $name of build/pins); the lines above say why"
+	rm -rf "${deps:?}/$folder"
+	mv "$(realpath "$tmp/$folder/$in")" "$deps/$folder"
+	stamp "$folder" "$key"
+}
+
 # --- Go ----------------------------------------------------------------------------------------------------------
 
 # The Go on the PATH when it is new enough for go.mod, the pinned one otherwise; build/env.sh chooses the same way.
@@ -268,17 +282,7 @@ headers() {
 
 # --- CUDA's compiler ---------------------------------------------------------------------------------------------
 
-nvcc() {
-	local key
-	key=$(section "pip nvcc" | digest)
-	fresh nvcc "$key" && return
-	say "nvcc ($(section 'pip nvcc' | awk 'NR == 1 { print $1 }'))"
-	pip_into "$tmp/nvcc" "$deps/venv/bin/python" nvcc --no-compile ||
-		die "pip could not fetch CUDA's compiler (section pip nvcc of build/pins); the lines above say why"
-	rm -rf "$deps/nvcc"
-	mv "$tmp"/nvcc/nvidia/cu13 "$deps/nvcc"
-	stamp nvcc "$key"
-}
+nvcc() { tree nvcc nvcc "CUDA's compiler, nvcc" nvidia/cu13 --no-compile; }
 
 # --- what the build links to and loads ---------------------------------------------------------------------------
 
@@ -345,16 +349,8 @@ for package in sys.stdin.read().split():
 }
 
 oracle() {
-	local key
 	oracle_packages
-	key=$(section "pip oracle" | digest)
-	fresh oracle "$key" && return
-	say "YOLOv5's own code, for the tests"
-	pip_into "$tmp/oracle" "$deps/venv/bin/python" oracle ||
-		die "pip could not fetch YOLOv5's code (section pip oracle of build/pins); the lines above say why"
-	rm -rf "$deps/oracle"
-	mv "$tmp/oracle" "$deps/oracle"
-	stamp oracle "$key"
+	tree oracle oracle "YOLOv5's own code, for the tests" .
 }
 
 # files fetches single files out of wheels and Debian packages.
@@ -407,17 +403,7 @@ from_deb() {
 
 # --- Triton ------------------------------------------------------------------------------------------------------
 
-triton() {
-	local key
-	key=$(section "pip bench" | digest)
-	fresh triton "$key" && return
-	say "Triton ($(section 'pip bench' | awk 'NR == 1 { print $1 }'))"
-	pip_into "$tmp/triton" "$deps/venv/bin/python" bench --no-compile ||
-		die "pip could not fetch Triton (section pip bench of build/pins); the lines above say why"
-	rm -rf "$deps/triton"
-	mv "$tmp/triton" "$deps/triton"
-	stamp triton "$key"
-}
+triton() { tree triton bench "Triton, which make bench measures" . --no-compile; }
 
 # --- TensorRT 10 -------------------------------------------------------------------------------------------------
 

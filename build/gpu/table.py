@@ -27,6 +27,15 @@ def read(path: Path) -> list | dict | None:
         return None
 
 
+def speed(run: dict) -> list[str]:
+    """Returns pictures a second, those of the network alone, the share, p50 and p99 of a run of trtdet bench."""
+    latency = run["latency_ms"]
+    return [
+        f"{run['pictures_per_second']:.0f}", f"{run['limit_pictures_per_second']:.0f}",
+        f"{run['share_of_limit']:.3f}", f"{latency['p50']:.2f}", f"{latency['p99']:.2f}",
+    ]  # fmt: skip
+
+
 def speeds(results: Path) -> list[list[object]]:
     """Returns a line for each head, precision, size of pictures, batch and number of slots."""
     lines = []
@@ -35,12 +44,10 @@ def speeds(results: Path) -> list[list[object]]:
         beside = {(b["what"], b["precision"], b["batch"]): b for b in read(results / f"beside-{head}.out") or []}
         for run in (read(path) or {}).get("runs", []):
             others = [beside.get((what, precision, run["batch"])) for what in ("pytorch", "onnxruntime")]
-            stages, latency = run["stages_ms"], run["latency_ms"]
+            stages = run["stages_ms"]
             lines.append(
                 [
-                    head, precision, size, run["batch"], run["slots"],
-                    f"{run['pictures_per_second']:.0f}", f"{run['limit_pictures_per_second']:.0f}",
-                    f"{run['share_of_limit']:.3f}", f"{latency['p50']:.2f}", f"{latency['p99']:.2f}",
+                    head, precision, size, run["batch"], run["slots"], *speed(run),
                     *(f"{stages[s]:.3f}" for s in ("copy_in", "letterbox", "network", "decode", "copy_out", "nms")),
                     *(f"{o['pictures_per_second']:.0f}" if o else "-" for o in others),
                 ]
@@ -54,14 +61,7 @@ def served(results: Path) -> list[list[object]]:
     for path in sorted(results.glob("served-*.out")):
         head, precision, form = path.stem.removeprefix("served-").rsplit("-", 2)
         for run in (read(path) or {}).get("runs", []):
-            latency = run["latency_ms"]
-            lines.append(
-                [
-                    head, precision, form, run["slots"], run["concurrency"],
-                    f"{run['pictures_per_second']:.0f}", f"{run['limit_pictures_per_second']:.0f}",
-                    f"{run['share_of_limit']:.3f}", f"{latency['p50']:.2f}", f"{latency['p99']:.2f}",
-                ]
-            )  # fmt: skip
+            lines.append([head, precision, form, run["slots"], run["concurrency"], *speed(run)])
     return lines
 
 

@@ -36,7 +36,6 @@ class Detector:
         cv2.setNumThreads(1)
         self.session = session(path, 1)
         metadata = self.session.get_modelmeta().custom_metadata_map
-        self.names = ast.literal_eval(metadata["names"])
         self.anchors = [np.array(level, np.float32).reshape(-1, 2) for level in ast.literal_eval(metadata["anchors"])]
         self.size, self.conf = size, conf
 
@@ -53,14 +52,10 @@ class Detector:
         np.multiply(picture[..., ::-1].transpose(2, 0, 1), np.float32(1 / 255), out=inside)
         return laid, gain, left, top
 
-    def network(self, x: np.ndarray) -> list[np.ndarray]:
-        """Returns the maps of (B, 3, size, size)."""
-        return self.session.run(None, {"images": x})
-
     def detect(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
         """Returns (n, 6) of each BGR picture: x1, y1, x2, y2 in its pixels, score, class."""
         laid = [self.letterbox(p) for p in pictures]
-        batch, rows = self.decode(self.network(np.stack([x for x, *_ in laid])))
+        batch, rows = self.decode(self.session.run(None, {"images": np.stack([x for x, *_ in laid])}))
         found = []
         for i, (picture, (_, gain, left, top)) in enumerate(zip(pictures, laid, strict=True)):
             own = rows[batch == i]

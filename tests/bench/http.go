@@ -22,9 +22,6 @@ import (
 	"github.com/trtdet/trtdet/imaging"
 )
 
-// clients are how many there are at once.
-const clients = 64
-
 // httpServer is a server that finds objects in a JPEG, and how it is asked.
 type httpServer struct {
 	program
@@ -40,7 +37,7 @@ type httpServer struct {
 func startHTTP(b *bench, port int, ready string, p program) (*httpServer, error) {
 	s := &httpServer{
 		program: p, url: fmt.Sprint("http://127.0.0.1:", port),
-		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}},
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: servedCallers}},
 	}
 	log, err := os.Create(filepath.Join(b.folder, filepath.Base(p.Path)+".log"))
 	if err != nil {
@@ -116,7 +113,7 @@ func (s *httpServer) detect(ctx context.Context, jpeg []byte) (objects int, err 
 	return s.objects(answer, text)
 }
 
-// measured are pictures a second, p99 in seconds, and what the server's
+// measure returns pictures a second, p99 in seconds, and what the server's
 // processes compute for a picture.
 func (s *httpServer) measure(ctx context.Context, jpeg []byte) (rate, p99, cpu float64, err error) {
 	if s.want, err = s.detect(ctx, jpeg); err != nil {
@@ -128,7 +125,7 @@ func (s *httpServer) measure(ctx context.Context, jpeg []byte) (rate, p99, cpu f
 	}
 	const duration, warmup = 2 * time.Second, time.Second / 2
 	r, err := load.Run(ctx, s, load.Load{
-		Pictures: []imaging.Source{imaging.Encoded{Data: jpeg}}, Batch: 1, Concurrency: clients, Warmup: warmup, Duration: duration,
+		Pictures: []imaging.Source{imaging.Encoded{Data: jpeg}}, Batch: 1, Concurrency: servedCallers, Warmup: warmup, Duration: duration,
 	})
 	if err != nil {
 		return 0, 0, 0, err
@@ -171,10 +168,8 @@ func (b *bench) oursHTTP(n servedNet) (*httpServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := b.command(b.programs("server"), "-listen", fmt.Sprint("127.0.0.1:", port), "-imgsz", servedSize,
-		"-batch", strconv.Itoa(servedBatch), "-slots", strconv.Itoa(servedThreads), n.path(b))
-	c.Env = append(os.Environ(), "TRTDET_ONNXRUNTIME="+b.onnxruntime())
-	s, err := startHTTP(b, port, "/stats", program{c})
+	s, err := startHTTP(b, port, "/stats", b.ours("server", "-listen", fmt.Sprint("127.0.0.1:", port), "-imgsz", servedSize,
+		"-batch", strconv.Itoa(servedBatch), "-slots", strconv.Itoa(servedThreads), n.path(b)))
 	if err != nil {
 		return nil, err
 	}

@@ -19,10 +19,9 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from detector import session
+from detector import STRIDES, session
 
 SIZE = 640
-STRIDES = (8, 16, 32)
 
 
 def serve(work: Callable[[], int]) -> None:

@@ -15,6 +15,7 @@ import (
 const (
 	servedBatch   = 8
 	servedThreads = 2
+	servedCallers = 64
 	simulatedTime = time.Millisecond // of a batch on the simulated GPU
 	servedSize    = "64"             // of a network's input and of the picture
 )
@@ -151,11 +152,16 @@ func loads(p program) ([]answered, error) {
 	}
 }
 
-// served runs tests/bench/served on the CPU.
-func (b *bench) served(model string, arguments ...string) program {
-	c := b.command(b.programs("served"), append(arguments, model)...)
+// ours is a program of ours that runs a Detector.
+func (b *bench) ours(name string, arguments ...string) program {
+	c := b.command(b.programs(name), arguments...)
 	c.Env = append(os.Environ(), "TRTDET_ONNXRUNTIME="+b.onnxruntime())
 	return program{c}
+}
+
+// served runs tests/bench/served on the CPU.
+func (b *bench) served(model string, arguments ...string) program {
+	return b.ours("served", append(arguments, model)...)
 }
 
 // simulated runs it on the simulated GPU, whose network takes simulatedTime.
@@ -209,7 +215,7 @@ func (b *bench) measurePlain(model string, imgsz int, seconds float64) (figures,
 
 // servedAlone measures a net with one picture from 64 callers.
 func (b *bench) servedAlone(n servedNet, more ...string) (answered, error) {
-	all, err := loads(b.served(n.path(b), append(more, "-callers", "64", "-imgsz", servedSize, "-batch", strconv.Itoa(servedBatch),
+	all, err := loads(b.served(n.path(b), append(more, "-callers", strconv.Itoa(servedCallers), "-imgsz", servedSize, "-batch", strconv.Itoa(servedBatch),
 		"-slots", strconv.Itoa(servedThreads), "-picture", b.smallPicture(), "-network")...))
 	if err != nil {
 		return answered{}, err
@@ -223,7 +229,7 @@ func (b *bench) measureBatcher(n servedNet) (figures, error) {
 		return nil, err
 	}
 	all, err := loads(program{b.pythonScript("batcher.py", n.path(b), b.smallPicture(), "--size", servedSize, "--conf", n.conf,
-		"--batch", strconv.Itoa(servedBatch), "--workers", strconv.Itoa(servedThreads), "--callers", "64")})
+		"--batch", strconv.Itoa(servedBatch), "--workers", strconv.Itoa(servedThreads), "--callers", strconv.Itoa(servedCallers))})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ package backend
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/trtdet/trtdet/decode"
@@ -29,6 +30,16 @@ type Picture struct {
 	Timing Timing
 }
 
+// Staged returns what a picture is staged as, a zero T where it never was.
+func Staged[T any](p *Picture) *T {
+	s, ok := p.Staged.(*T)
+	if !ok {
+		s = new(T)
+		p.Staged = s
+	}
+	return s
+}
+
 // Timing is how long a batch spent in each stage; 0 is a stage that the backend
 // does not have, or does not tell from Network.
 type Timing struct {
@@ -40,6 +51,14 @@ type Timing struct {
 
 // Tensor is a picture at the input's size and scale: (3, height, width) float32.
 type Tensor []float32
+
+// Check refuses a tensor that is not of that size.
+func (t Tensor) Check(height, width int) error {
+	if n := 3 * height * width; len(t) != n {
+		return fmt.Errorf("a tensor of %d numbers, want %d, those of (3, %d, %d)", len(t), n, height, width)
+	}
+	return nil
+}
 
 // Lane is a part of a backend that runs one batch at a time.
 type Lane interface {

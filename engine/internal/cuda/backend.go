@@ -126,11 +126,7 @@ func (b *Backend) open(g *gpu, ordinal int) (err error) {
 // gone already.
 func (g *gpu) close() error {
 	var errs []error
-	add := func(err error) {
-		if !isLost(err) {
-			errs = append(errs, err)
-		}
-	}
+	add := func(err error) { errs = append(errs, unlessLost(err)) }
 	for _, s := range slices.Backward(g.slots) {
 		add(s.Close())
 	}

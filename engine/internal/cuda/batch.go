@@ -96,7 +96,7 @@ func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 func (s *slot) place(pictures []*backend.Picture, h header) error {
 	size := 0
 	for _, p := range pictures {
-		if staged := stagedOf(p); !staged.tensor {
+		if staged := backend.Staged[stagedPicture](p); !staged.tensor {
 			size += staged.size
 		}
 	}
@@ -106,7 +106,7 @@ func (s *slot) place(pictures []*backend.Picture, h header) error {
 	clear(h.found)
 	at := uint64(0)
 	for i, p := range pictures {
-		staged := stagedOf(p)
+		staged := backend.Staged[stagedPicture](p)
 		if staged.tensor {
 			h.pictures[i] = kernels.NoPicture()
 			continue
@@ -170,7 +170,7 @@ func (s *slot) copyIn(pictures []*backend.Picture) error {
 	}
 	at := uint64(0)
 	for i, p := range pictures {
-		staged := stagedOf(p)
+		staged := backend.Staged[stagedPicture](p)
 		to := s.input.memory.Address() + uint64(i*s.input.rowBytes())
 		if !staged.tensor {
 			to = s.pixels.Address() + at

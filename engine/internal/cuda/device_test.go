@@ -111,3 +111,33 @@ func TestErrors(t *testing.T) {
 		t.Errorf("a lost device: %v", err)
 	}
 }
+
+// A capture that fails when its graph is there already leaves none to be launched
+// behind.
+func TestCaptureFailsLate(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real driver does not fail when it is told to")
+	}
+	d, err := OpenDevice(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	stream, err := d.NewStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	before := simgpu.Count().Executables
+	simgpu.Fail("cuGraphDestroy", 1, illegalAddress)
+	err = d.Do(func() error {
+		_, err := stream.Capture(func() error { return nil })
+		return err
+	})
+	if !isLost(err) {
+		t.Errorf("the capture ended with %v", err)
+	}
+	if n := simgpu.Count().Executables - before; n != 0 {
+		t.Errorf("%d graphs are left to be launched", n)
+	}
+}

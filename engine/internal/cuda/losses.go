@@ -27,6 +27,15 @@ func isLost(err error) bool {
 	return false
 }
 
+// unlessLost returns an error of freeing, but none where the GPU is lost: what it
+// had is gone with it.
+func unlessLost(err error) error {
+	if isLost(err) {
+		return nil
+	}
+	return err
+}
+
 // lossOf returns an error as it is, but one that a GPU is lost by with ErrLost
 // and what to do.
 func lossOf(d *Device, err error, explain func(ordinal int) string) error {

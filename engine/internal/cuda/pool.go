@@ -68,14 +68,6 @@ func (p *pool) put(m *Pinned) {
 	}
 }
 
-// freed frees memory; what a lost GPU had pinned is gone with it.
-func freed(m *Pinned) error {
-	if err := m.Close(); !isLost(err) {
-		return err
-	}
-	return nil
-}
-
 // shrink frees what has not been needed for idleTime. What was put last is taken
 // first, so the rest stays at the front.
 func (p *pool) shrink() {
@@ -88,7 +80,7 @@ func (p *pool) shrink() {
 	for c, free := range p.free {
 		n := 0
 		for n < len(free) && time.Since(free[n].since) >= idleTime {
-			p.errs = append(p.errs, freed(free[n].memory))
+			p.errs = append(p.errs, unlessLost(free[n].memory.Close()))
 			n++
 		}
 		p.free[c] = append(free[:0], free[n:]...)
@@ -111,7 +103,7 @@ func (p *pool) Close() error {
 	p.errs = nil
 	for c, free := range p.free {
 		for _, f := range free {
-			errs = append(errs, freed(f.memory))
+			errs = append(errs, unlessLost(f.memory.Close()))
 		}
 		p.free[c] = nil
 	}

@@ -1,7 +1,6 @@
 package cuda
 
 import (
-	"fmt"
 	"unsafe"
 
 	"github.com/x448/float16"
@@ -20,20 +19,10 @@ type stagedPicture struct {
 	swapped, tensor bool
 }
 
-// stagedOf returns what a picture is staged as.
-func stagedOf(p *backend.Picture) *stagedPicture {
-	s, ok := p.Staged.(*stagedPicture)
-	if !ok {
-		s = &stagedPicture{}
-		p.Staged = s
-	}
-	return s
-}
-
 // Stage implements backend.Backend: pixels are written, or decoded, into pinned
 // memory.
 func (b *Backend) Stage(p *backend.Picture, source imaging.Source) error {
-	s := stagedOf(p)
+	s := backend.Staged[stagedPicture](p)
 	*s = stagedPicture{memory: s.memory}
 	width, height, err := b.readInto(s, source)
 	if err != nil {
@@ -77,10 +66,10 @@ func (b *Backend) readInto(s *stagedPicture, source imaging.Source) (width, heig
 
 // StageTensor implements backend.Backend.
 func (b *Backend) StageTensor(p *backend.Picture, tensor backend.Tensor) error {
-	if n := 3 * b.config.Width * b.config.Height; len(tensor) != n {
-		return fmt.Errorf("a tensor of %d numbers, want %d, those of (3, %d, %d)", len(tensor), n, b.config.Height, b.config.Width)
+	if err := tensor.Check(b.config.Height, b.config.Width); err != nil {
+		return err
 	}
-	s := stagedOf(p)
+	s := backend.Staged[stagedPicture](p)
 	*s = stagedPicture{memory: s.memory, tensor: true}
 	if b.half {
 		to, err := b.room(s, 2*len(tensor))
@@ -125,7 +114,7 @@ func (s *stagedPicture) bytes() []byte { return s.memory.Bytes()[:s.size] }
 
 // Unstage implements backend.Backend.
 func (b *Backend) Unstage(p *backend.Picture) {
-	if s := stagedOf(p); s.memory != nil {
+	if s := backend.Staged[stagedPicture](p); s.memory != nil {
 		b.pool.put(s.memory)
 		s.memory = nil
 	}

@@ -99,7 +99,7 @@ func (l *lane) forward(ctx context.Context, pictures []*backend.Picture, timing 
 	input := l.input[:rows*size]
 	for i, p := range pictures {
 		to := input[i*size : (i+1)*size]
-		if s := stagedOf(p); s.tensor != nil {
+		if s := backend.Staged[stagedPicture](p); s.tensor != nil {
 			copy(to, s.tensor)
 		} else {
 			imaging.Letterbox(to, s.picture, p.Fit, l.b.preprocess)

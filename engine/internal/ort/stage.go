@@ -1,7 +1,6 @@
 package ort
 
 import (
-	"fmt"
 	"math/bits"
 	"sync"
 
@@ -18,19 +17,9 @@ type stagedPicture struct {
 	memory  *memory // of the picture's pixels, nil where they are the caller's
 }
 
-// stagedOf returns what a picture is staged as.
-func stagedOf(p *backend.Picture) *stagedPicture {
-	s, ok := p.Staged.(*stagedPicture)
-	if !ok {
-		s = &stagedPicture{}
-		p.Staged = s
-	}
-	return s
-}
-
 // Stage implements backend.Backend. A *imaging.Picture is not copied.
 func (b *Backend) Stage(p *backend.Picture, source imaging.Source) error {
-	s := stagedOf(p)
+	s := backend.Staged[stagedPicture](p)
 	picture, err := imaging.Load(source, func(bytes int) ([]byte, error) {
 		b.pool.put(s.memory) // a decoder may ask twice
 		s.memory = b.pool.get(bytes)
@@ -46,17 +35,17 @@ func (b *Backend) Stage(p *backend.Picture, source imaging.Source) error {
 
 // StageTensor implements backend.Backend. The tensor is not copied.
 func (b *Backend) StageTensor(p *backend.Picture, tensor backend.Tensor) error {
-	if n := 3 * b.width * b.height; len(tensor) != n {
-		return fmt.Errorf("a tensor of %d numbers, want %d, those of (3, %d, %d)", len(tensor), n, b.height, b.width)
+	if err := tensor.Check(b.height, b.width); err != nil {
+		return err
 	}
-	stagedOf(p).tensor = tensor
+	backend.Staged[stagedPicture](p).tensor = tensor
 	p.Fit = decode.NewFit(b.width, b.height, b.width, b.height, b.preprocess.Letterbox)
 	return nil
 }
 
 // Unstage implements backend.Backend.
 func (b *Backend) Unstage(p *backend.Picture) {
-	s := stagedOf(p)
+	s := backend.Staged[stagedPicture](p)
 	b.pool.put(s.memory)
 	*s = stagedPicture{}
 }
