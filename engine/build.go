@@ -32,7 +32,8 @@ type BuildOptions struct {
 	// TensorRT runs there, so that a model which crashes or hangs it is an
 	// error here.
 	Child []string
-	// InProcess runs TensorRT in the caller's process instead.
+	// InProcess runs TensorRT in the caller's process instead. A TensorRT 10 that
+	// is not where the loader looks needs its folder in LD_LIBRARY_PATH then.
 	InProcess bool
 
 	// Head is what the caller knows of the head and the model does not say.

@@ -51,7 +51,10 @@ func startChild(ctx context.Context, command []string, library buildLibrary, onn
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.cmd = exec.CommandContext(c.ctx, command[0], command[1:]...)
 	c.cmd.Env = append(os.Environ(), "GOTRACEBACK=none") // a crash is one line of ours, its addresses help nobody
-	c.cmd.ExtraFiles = []*os.File{writer, onnx}          // become eventsFD and onnxFD
+	if path := trt.LoaderPath(library.Path); path != "" {
+		c.cmd.Env = append(c.cmd.Env, "LD_LIBRARY_PATH="+path)
+	}
+	c.cmd.ExtraFiles = []*os.File{writer, onnx} // become eventsFD and onnxFD
 	// a group of its own: Ctrl+C on the terminal reaches the parent alone
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.cmd.Stdout, c.cmd.Stderr = c.said, c.said

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/trtdet/trtdet/internal/sharedlib"
 )
@@ -67,6 +68,28 @@ func given(explicit string) ([]string, Source) {
 		return filepath.SplitList(env), FromEnv
 	}
 	return nil, ""
+}
+
+// LoaderPath returns LD_LIBRARY_PATH for a process that builds with the TensorRT
+// that somebody named, "" where nobody did. TensorRT asks the loader for what it
+// builds with, libnvinfer_builder_resource, by name alone, and the loader reads
+// the variable only as a process starts.
+func LoaderPath(explicit string) string {
+	places, _ := given(explicit)
+	var folders []string
+	for _, place := range places {
+		if info, err := os.Stat(place); err != nil {
+			continue
+		} else if info.IsDir() {
+			folders = append(folders, place, filepath.Join(place, "lib"))
+		} else {
+			folders = append(folders, filepath.Dir(place))
+		}
+	}
+	if before := os.Getenv("LD_LIBRARY_PATH"); before != "" && folders != nil {
+		folders = append(folders, before)
+	}
+	return strings.Join(folders, string(filepath.ListSeparator))
 }
 
 // search yields the libraries of some flavors in the usual places. Those

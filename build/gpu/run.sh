@@ -133,6 +133,8 @@ heads=${HEADS:-coupled decoupled-base decoupled-base-split decoupled yolox}
 each=${SECONDS_EACH:-2}
 mkdir -p "$engines"
 export TRTDET_GPU=${TRTDET_GPU:-1} TRTDET_NETS=$top/build/out/nets TRTDET_ONNXRUNTIME=$top/build/deps/onnxruntime/lib/libonnxruntime.so
+# the engines' tests build in their own process, whose loader has to know where TensorRT is
+[[ -z ${TRTDET_TENSORRT-} ]] || export LD_LIBRARY_PATH=$TRTDET_TENSORRT${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 nvidia-smi >"$results/nvidia-smi.txt" 2>&1 || die "no NVIDIA GPU or driver here (nvidia-smi): this runs on a machine that has one"
 environment
 case $1 in kernels | test | all) test_kernels ;; esac

@@ -10,6 +10,7 @@ import (
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/model"
 	"github.com/trtdet/trtdet/tests/nets"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
@@ -194,6 +195,7 @@ func TestEveryNet(t *testing.T) {
 			simgpu.CheckClean(t)
 			gpu := open(t, plan, w.options())
 			found := 0
+			var rough engine.Verification // of random weights whose last bit in half moves up to a third of the boxes
 			for start := 0; start < len(all); start += gpu.MaxBatch() {
 				batch := all[start:min(start+gpu.MaxBatch(), len(all))]
 				got, err := gpu.DetectBatch(t.Context(), imaging.Sources(batch))
@@ -206,8 +208,15 @@ func TestEveryNet(t *testing.T) {
 						t.Fatal(err)
 					}
 					found += len(want.Detections)
-					same(t, fmt.Sprintf("picture %d", start+i), got[i], want)
+					if simgpu.Real() && n.Precision != model.FP32 {
+						rough.Add(got[i].Detections, want.Detections, 0.25)
+					} else {
+						same(t, fmt.Sprintf("picture %d", start+i), got[i], want)
+					}
 				}
+			}
+			if 3*rough.Unmatched > rough.Detections {
+				t.Error(rough.Err())
 			}
 			if found == 0 {
 				t.Error("nothing was found: the comparison says nothing")

@@ -1,8 +1,5 @@
 #include "library.h"
 
-#include <filesystem>
-#include <system_error>
-
 #include "../driver.h"
 #include "../error.h"
 #include "builder.h"
@@ -40,20 +37,6 @@ Binaries::Binaries(const std::string& path, const std::string& parser_path)
       create_parser(parser.Symbol<TRTDET_FLAVOR_NAMESPACE::CreateParser>(kCreateParser)),
       version(infer.Symbol<LibraryVersion>(kLibraryVersion)()) {}
 
-void Binaries::LoadBuilderResources() {
-  if (kIsRtx || !builder_resources.empty()) return;
-  const std::filesystem::path folder = std::filesystem::path(infer.path()).parent_path();
-  std::error_code none;  // of a folder that cannot be listed TensorRT makes what it can
-  for (std::filesystem::directory_iterator entry(folder, none), end; !none && entry != end; entry.increment(none)) {
-    const std::string name = entry->path().filename().string();
-    if (name.rfind("libnvinfer_builder_resource", 0) != 0 || name.find(".so.") == std::string::npos) continue;
-    try {
-      builder_resources.push_back(std::make_unique<SharedObject>(entry->path().string()));
-    } catch (const Error&) {  // where TensorRT needs this very one, it will say so
-    }
-  }
-}
-
 NvLibrary::NvLibrary(const std::string& path, const std::string& parser_path)
     : binaries_(std::make_shared<Binaries>(path, parser_path)),
       version_(VersionText(binaries_->version, binaries_->infer)) {
@@ -67,7 +50,6 @@ std::unique_ptr<Builder> NvLibrary::CreateBuilder(std::shared_ptr<LogSink> log) 
     throw Error(TRTDET_NO_DRIVER, std::string(kName) + " builds only on a machine with an NVIDIA GPU: " +
                                       DriverStatus().reason + "; TensorRT-RTX builds without one");
   }
-  binaries_->LoadBuilderResources();
   return std::make_unique<NvBuilder>(binaries_, std::move(log));
 }
 

@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "../flavor.h"
 #include "../shared_object.h"
@@ -16,9 +15,6 @@ namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
 // TensorRT it needs already there.
 struct Binaries {
   Binaries(const std::string& path, const std::string& parser_path);
-  // Loads what TensorRT builds with from TensorRT's folder. TensorRT itself asks
-  // the loader for it by name alone, and some of its versions do not say where.
-  void LoadBuilderResources();
 
   SharedObject infer;
   SharedObject parser;
@@ -28,7 +24,6 @@ struct Binaries {
   // What the create_ functions are called with: the library's own
   // version, not the headers', or it refuses headers newer than itself.
   int32_t version;
-  std::vector<std::unique_ptr<SharedObject>> builder_resources;
 };
 
 class NvLibrary final : public Library {

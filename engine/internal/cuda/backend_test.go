@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
 	"github.com/trtdet/trtdet/engine/internal/ort"
 	"github.com/trtdet/trtdet/imaging"
@@ -132,19 +133,34 @@ func onCPU(t *testing.T, height, width int, picture *imaging.Picture) *backend.P
 // sameCandidates wants each picture to have the same candidates, in any order.
 func sameCandidates(t *testing.T, got []*backend.Picture, want *backend.Picture) {
 	t.Helper()
-	byAnchor := map[int32]int{}
-	for i, c := range want.Candidates {
-		byAnchor[c.Anchor] = i
-	}
 	for _, g := range got {
-		if len(want.Candidates) == 0 || len(g.Candidates) != len(want.Candidates) || g.Fit != want.Fit {
+		if len(want.Candidates) == 0 || g.Fit != want.Fit {
 			t.Fatalf("%d candidates at %+v, want %d at %+v", len(g.Candidates), g.Fit, len(want.Candidates), want.Fit)
 		}
-		for _, c := range g.Candidates {
-			w := want.Candidates[byAnchor[c.Anchor]]
-			if c.Anchor != w.Anchor || c.Class != w.Class || math.Abs(float64(c.Box.X1-w.Box.X1)) > 0.01 || math.Abs(float64(c.Score-w.Score)) > 1e-4 {
-				t.Errorf("candidate %+v, want %+v", c, w)
-			}
+		holdsCandidates(t, g.Candidates, want.Candidates)
+		holdsCandidates(t, want.Candidates, g.Candidates)
+	}
+}
+
+// holdsCandidates wants each of some candidates among others. A real GPU computes
+// in TF32: what is close to the threshold may be missing there.
+func holdsCandidates(t *testing.T, some, all []decode.Candidate) {
+	t.Helper()
+	pixels, scores, least := 0.01, 1e-4, float32(0)
+	if simgpu.Real() {
+		pixels, scores, least = 0.5, 0.01, 0.3
+	}
+	byAnchor := map[int32]decode.Candidate{}
+	for _, c := range all {
+		byAnchor[c.Anchor] = c
+	}
+	for _, c := range some {
+		if c.Score < least {
+			continue
+		}
+		other, ok := byAnchor[c.Anchor]
+		if !ok || other.Class != c.Class || math.Abs(float64(other.Box.X1-c.Box.X1)) > pixels || math.Abs(float64(other.Score-c.Score)) > scores {
+			t.Errorf("candidate %+v has for counterpart %+v", c, other)
 		}
 	}
 }
