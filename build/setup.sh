@@ -186,7 +186,7 @@ tree() {
 	shift 4
 	key=$(section "pip $name" | digest)
 	fresh "$folder" "$key" && return
-	say "$words"
+	say "$words ($(section "pip $name" | awk 'NR == 1 { print $1 }'))"
 	pip_into "$tmp/$folder" "$deps/venv/bin/python" "$name" "$@" ||
 		die "pip could not fetch it (section pip $name of build/pins); the lines above say why"
 	rm -rf "${deps:?}/$folder"

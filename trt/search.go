@@ -77,13 +77,12 @@ func given(explicit string) ([]string, Source) {
 func LoaderPath(explicit string) string {
 	places, _ := given(explicit)
 	var folders []string
-	for _, place := range places {
-		if info, err := os.Stat(place); err != nil {
+	for _, named := range places {
+		if named == "" { // which is to look everywhere
 			continue
-		} else if info.IsDir() {
-			folders = append(folders, place, filepath.Join(place, "lib"))
-		} else {
-			folders = append(folders, filepath.Dir(place))
+		}
+		for place := range sharedlib.Find(query(named, lines)) {
+			folders = append(folders, filepath.Dir(place.Path))
 		}
 	}
 	if before := os.Getenv("LD_LIBRARY_PATH"); before != "" && folders != nil {

@@ -134,7 +134,7 @@ func onCPU(t *testing.T, height, width int, picture *imaging.Picture) *backend.P
 func sameCandidates(t *testing.T, got []*backend.Picture, want *backend.Picture) {
 	t.Helper()
 	for _, g := range got {
-		if len(want.Candidates) == 0 || g.Fit != want.Fit {
+		if len(want.Candidates) == 0 || (len(g.Candidates) != len(want.Candidates) && !simgpu.Real()) || g.Fit != want.Fit {
 			t.Fatalf("%d candidates at %+v, want %d at %+v", len(g.Candidates), g.Fit, len(want.Candidates), want.Fit)
 		}
 		holdsCandidates(t, g.Candidates, want.Candidates)
