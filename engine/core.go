@@ -29,7 +29,8 @@ type core struct {
 	backend   backend.Backend
 	lanes     []backend.Lane // those that there were at first
 	scheduler *schedule.Scheduler[*backend.Picture]
-	requests  sync.Pool // of *request
+	requests  sync.Pool  // of *request
+	rating    sync.Mutex // held by rate, whose lanes wait for each other
 
 	mu     sync.RWMutex // held for reading by every call, so that close waits
 	closed bool
@@ -319,16 +320,27 @@ func (c *core) maps(pictures []*imaging.Picture) ([]decode.Tensor, error) {
 // rate runs the network alone on each slot at once for about as long as d, and
 // returns pictures a second.
 func (c *core) rate(ctx context.Context, pictures int, d time.Duration) (float64, error) {
-	start := time.Now()
-	stop := func() bool { return ctx.Err() != nil || time.Since(start) >= d }
-	var all sync.WaitGroup
+	c.rating.Lock()
+	defer c.rating.Unlock()
+	started := sync.OnceValue(time.Now)
+	stop := func() bool { return ctx.Err() != nil || time.Since(started()) >= d }
+	var ready, all sync.WaitGroup
 	slots := c.backend.Slots()
+	ready.Add(slots)
 	runs, errs := make([]int, slots), make([]error, slots)
 	for i := range slots {
-		all.Go(func() { runs[i], errs[i] = c.lanes[i].Rate(pictures, stop) })
+		all.Go(func() {
+			prepared := sync.OnceFunc(ready.Done)
+			defer prepared() // one that failed holds up no other
+			runs[i], errs[i] = c.lanes[i].Rate(pictures, func() {
+				prepared()
+				ready.Wait()
+				started()
+			}, stop)
+		})
 	}
 	all.Wait()
-	took := time.Since(start)
+	took := time.Since(started())
 	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
 		return 0, err
 	}

@@ -240,8 +240,8 @@ func (d *Detector) Swap(path string, o *Options) error {
 }
 
 // NetworkRate runs the network alone, on as many pictures a batch, in every slot
-// at once and for about as long as duration: pictures a second that nothing which
-// is done with the same slots can exceed.
+// at once and for about as long as duration, but at least once: pictures a second
+// that nothing which is done with the same slots can exceed.
 func (d *Detector) NetworkRate(ctx context.Context, pictures int, duration time.Duration) (rate float64, err error) {
 	err = d.use(func(c *core) error {
 		rate, err = c.rate(ctx, pictures, duration)

@@ -73,9 +73,10 @@ type Lane interface {
 	// Maps runs the pictures as Run does and returns what the network makes of
 	// them, in float32, before anything is decoded.
 	Maps(pictures []*Picture) ([]decode.Tensor, error)
-	// Rate runs the network alone on as many pictures a batch until stop says so,
-	// and returns how often.
-	Rate(pictures int, stop func() bool) (runs int, err error)
+	// Rate runs the network alone on as many pictures a batch, at least once and
+	// until stop says so, and returns how often. It calls begin when all is ready
+	// for the first run that counts.
+	Rate(pictures int, begin func(), stop func() bool) (runs int, err error)
 }
 
 // Backend runs one network. Its methods but Close may be called from any

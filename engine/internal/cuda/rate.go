@@ -7,16 +7,16 @@ import "errors"
 const burst = 8
 
 // Rate implements backend.Lane.
-func (s *slot) Rate(pictures int, stop func() bool) (runs int, err error) {
+func (s *slot) Rate(pictures int, begin func(), stop func() bool) (runs int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	runs, err = s.rate(pictures, stop)
+	runs, err = s.rate(pictures, begin, stop)
 	return runs, s.lost(err)
 }
 
 // rate runs the network alone until stop says so, and returns how often. It
 // goes to the GPU as batches do, as a graph where they are graphs.
-func (s *slot) rate(pictures int, stop func() bool) (runs int, err error) {
+func (s *slot) rate(pictures int, begin func(), stop func() bool) (runs int, err error) {
 	b, err := s.bucketFor(pictures)
 	if err != nil {
 		return 0, err
@@ -35,7 +35,8 @@ func (s *slot) rate(pictures int, stop func() bool) (runs int, err error) {
 			enqueue = func() error { return s.stream.Replay(graph) }
 		}
 	}
-	for !stop() {
+	begin()
+	for {
 		if err := s.do(func() (err error) {
 			for range burst {
 				err = errors.Join(err, enqueue())
@@ -44,7 +45,8 @@ func (s *slot) rate(pictures int, stop func() bool) (runs int, err error) {
 		}); err != nil {
 			return runs, err
 		}
-		runs += burst
+		if runs += burst; stop() {
+			return runs, nil
+		}
 	}
-	return runs, nil
 }

@@ -64,7 +64,7 @@ func (l *lane) Maps(pictures []*backend.Picture) ([]decode.Tensor, error) {
 }
 
 // Rate implements backend.Lane.
-func (l *lane) Rate(pictures int, stop func() bool) (runs int, err error) {
+func (l *lane) Rate(pictures int, begin func(), stop func() bool) (runs int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rows, err := l.b.rows(pictures)
@@ -72,15 +72,18 @@ func (l *lane) Rate(pictures int, stop func() bool) (runs int, err error) {
 		return 0, err
 	}
 	input := make([]float32, rows*3*l.b.height*l.b.width)
-	for ; !stop(); runs++ {
+	begin()
+	for {
 		var timing backend.Timing
 		_, free, err := l.b.run(context.Background(), input, rows, &timing)
 		if err != nil {
 			return runs, err
 		}
 		free()
+		if runs++; stop() {
+			return runs, nil
+		}
 	}
-	return runs, nil
 }
 
 // forward takes the pictures through the network and hands the outputs to use,

@@ -1,0 +1,42 @@
+package gpu
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/tests/simgpu"
+)
+
+// TestNetworkRate measures the network's own rate: there is one however short the
+// time, also for two callers at once, and a slot that fails holds up no other.
+func TestNetworkRate(t *testing.T) {
+	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 2, Max: 2}})
+	for name, d := range map[string]*engine.Detector{
+		"CPU": open(t, carried, engine.Options{Height: 256, Width: 256, Batch: 2, Threads: 2, Slots: 2}),
+		"GPU": open(t, plan, engine.Options{Device: devices(1), Slots: 2}),
+	} {
+		var callers sync.WaitGroup
+		for range 2 {
+			callers.Go(func() {
+				if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate > 0) {
+					t.Errorf("%s: %g pictures a second, %v", name, rate, err)
+				}
+			})
+		}
+		callers.Wait()
+		if name == "CPU" || simgpu.Real() {
+			continue // they fail when they are told to only on the simulated GPU
+		}
+		simgpu.Fail("trtdet_context_enqueue", 1, outOfMemory)
+		_, err := d.NetworkRate(t.Context(), 2, 0)
+		simgpu.Fail("", 0, 0)
+		if err == nil || !strings.Contains(err.Error(), "enqueue") {
+			t.Errorf("a slot failed: %v", err)
+		}
+		if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate > 0) {
+			t.Errorf("after a failure: %g pictures a second, %v", rate, err)
+		}
+	}
+}
