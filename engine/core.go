@@ -26,8 +26,8 @@ type core struct {
 	width     int
 	height    int
 	batch     int // the most pictures of a batch
+	atOnce    int // calls that detectMany makes
 	backend   backend.Backend
-	lanes     []backend.Lane // those that there were at first
 	scheduler *schedule.Scheduler[*backend.Picture]
 	requests  sync.Pool  // of *request
 	rating    sync.Mutex // held by rate, whose lanes wait for each other
@@ -74,8 +74,9 @@ func openCore(path string, o *Options) (*core, error) {
 		}
 	}
 	c.requests.New = func() any { return newRequest(c.batch) }
-	c.lanes = c.backend.Lanes()
-	c.scheduler = schedule.New(c.scheduled(c.lanes), schedule.Config[*backend.Picture]{
+	lanes := c.backend.Lanes()
+	c.atOnce = len(lanes) + 1
+	c.scheduler = schedule.New(c.scheduled(lanes), schedule.Config[*backend.Picture]{
 		Batch: c.batch, Limit: orDefault(o.QueueLimit, max(DefaultQueueLimit, c.batch)), MaxDelay: o.MaxDelay, Nap: nap,
 		Lost: c.backend.Lost, Probe: firstProbe, Log: logger(o.Log),
 		Reopen: func(device string) ([]schedule.Lane[*backend.Picture], error) {
@@ -164,7 +165,7 @@ func (c *core) detectMany(ctx context.Context, in inputs, results []Result) erro
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var calls sync.WaitGroup
-	room := make(chan struct{}, len(c.lanes)+1)
+	room := make(chan struct{}, c.atOnce)
 	for from := 0; from < in.count() && ctx.Err() == nil; from += c.batch {
 		to := min(from+c.batch, in.count())
 		room <- struct{}{}
@@ -314,7 +315,20 @@ func (c *core) maps(pictures []*imaging.Picture) ([]decode.Tensor, error) {
 	if err := c.stage(r, inputs{sources: imaging.Sources(pictures)}); err != nil {
 		return nil, err
 	}
-	return c.lanes[0].Maps(r.pictures)
+	lanes, err := c.lanes()
+	if err != nil {
+		return nil, err
+	}
+	return lanes[0].Maps(r.pictures)
+}
+
+// lanes returns the lanes that there are now, for work beside the scheduler's.
+func (c *core) lanes() ([]backend.Lane, error) {
+	lanes := c.backend.Lanes()
+	if len(lanes) == 0 {
+		return nil, ErrLost
+	}
+	return lanes, nil
 }
 
 // rate runs the network alone on each slot at once for about as long as d, and
@@ -324,15 +338,19 @@ func (c *core) rate(ctx context.Context, pictures int, d time.Duration) (float64
 	defer c.rating.Unlock()
 	started := sync.OnceValue(time.Now)
 	stop := func() bool { return ctx.Err() != nil || time.Since(started()) >= d }
+	lanes, err := c.lanes()
+	if err != nil {
+		return 0, err
+	}
+	lanes = lanes[:min(c.backend.Slots(), len(lanes))]
 	var ready, all sync.WaitGroup
-	slots := c.backend.Slots()
-	ready.Add(slots)
-	runs, errs := make([]int, slots), make([]error, slots)
-	for i := range slots {
+	ready.Add(len(lanes))
+	runs, errs := make([]int, len(lanes)), make([]error, len(lanes))
+	for i, l := range lanes {
 		all.Go(func() {
 			prepared := sync.OnceFunc(ready.Done)
 			defer prepared() // one that failed holds up no other
-			runs[i], errs[i] = c.lanes[i].Rate(pictures, func() {
+			runs[i], errs[i] = l.Rate(pictures, func() {
 				prepared()
 				ready.Wait()
 				started()
@@ -354,9 +372,13 @@ func (c *core) rate(ctx context.Context, pictures int, d time.Duration) (float64
 // warmup runs batches of each size twice on every lane: the first run allocates
 // and compiles, after it TensorRT's work is captured.
 func (c *core) warmup(ctx context.Context) error {
-	errs := make([]error, len(c.lanes))
+	lanes, err := c.lanes()
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(lanes))
 	var all sync.WaitGroup
-	for i, l := range c.lanes {
+	for i, l := range lanes {
 		all.Go(func() { errs[i] = c.warmupLane(ctx, l) })
 	}
 	all.Wait()

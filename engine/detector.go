@@ -218,7 +218,8 @@ func (d *Detector) use(f func(*core) error) error {
 // on answered by it; calls under way are answered by the one that they began
 // with. No call fails because of it. It returns when the old model is freed; both
 // are in memory until then. nil options are those that the Detector was opened
-// with. After an error the Detector has the model that it had.
+// with. After an error the Detector has the model that it had, unless the error is
+// that of freeing it.
 func (d *Detector) Swap(path string, o *Options) error {
 	if o == nil {
 		o = &d.options

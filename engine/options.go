@@ -30,7 +30,8 @@ type Options struct {
 	// MaxDelay is how long pictures that a slot is free for may be held for others
 	// to fill their batch; 0 sends on at once what is ready. They are held where
 	// more pictures than they were under way lately: for callers who have been
-	// answered and come again. Who is alone is not held.
+	// answered and come again. Who is alone is not, but for a try now and then, nor
+	// is what a deadline leaves no time to hold.
 	MaxDelay time.Duration
 	// MaxDet is the most detections kept in a picture; 0 means 1000.
 	MaxDet int

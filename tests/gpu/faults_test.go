@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
@@ -245,5 +246,55 @@ func TestLostGPU(t *testing.T) {
 	}
 	for n := range 3 { // what was made there can be freed again, and the test's end counts it
 		simgpu.Lose(n, 0)
+	}
+}
+
+// TestGPUComesBack loses the only GPU: once it is back, or while it is not, what
+// runs beside calls works or says why.
+func TestGPUComesBack(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real GPU is not lost when it is told to be")
+	}
+	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 2, Max: 2}})
+	simgpu.CheckClean(t)
+	// the small ones have pinned memory after Warmup, the large ones none
+	small := []*imaging.Picture{imaging.NewPicture(256, 256), imaging.NewPicture(256, 256)}
+	large := []*imaging.Picture{imaging.NewPicture(512, 512), imaging.NewPicture(512, 512)}
+	d := open(t, plan, engine.Options{Device: devices(1), Slots: 2, Log: slog.New(slog.DiscardHandler)})
+	if err := d.Warmup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	simgpu.Lose(0, illegalAddress)
+	defer simgpu.Lose(0, 0)
+	for _, try := range []struct {
+		name string
+		use  func() error
+	}{
+		{"rate", func() error { _, err := d.NetworkRate(t.Context(), 2, 0); return err }},
+		{"warmup", func() error { return d.Warmup(t.Context()) }},
+		{"large pictures", func() error { _, err := d.DetectBatch(t.Context(), imaging.Sources(large)); return err }},
+		{"small pictures", func() error { _, err := d.DetectBatch(t.Context(), imaging.Sources(small)); return err }},
+	} {
+		if err := try.use(); !errors.Is(err, engine.ErrLost) || !strings.Contains(err.Error(), "start the process again") {
+			t.Errorf("%s with the GPU lost: %v", try.name, err)
+		}
+	}
+	if !d.Stats().Devices[0].Lost {
+		t.Fatal("the GPU is not known to be lost")
+	}
+	simgpu.Lose(0, 0)
+	for deadline := time.Now().Add(time.Minute); d.Stats().Devices[0].Lost; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the GPU does not come back")
+		}
+	}
+	if err := d.Warmup(t.Context()); err != nil {
+		t.Errorf("warmup with the GPU back: %v", err)
+	}
+	if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate > 0) {
+		t.Errorf("with the GPU back: %g pictures a second, %v", rate, err)
+	}
+	if _, err := d.DetectBatch(t.Context(), imaging.Sources(large)); err != nil {
+		t.Errorf("detect with the GPU back: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
@@ -48,8 +49,10 @@ type Backend struct {
 	decoder *decode.Decoder
 	batch   int  // largest
 	half    bool // the network's input is float16
-	gpus    []*gpu
 	pool    *pool
+
+	mu   sync.Mutex // held while a GPU is opened anew
+	gpus []*gpu
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -76,7 +79,7 @@ func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Backend{config: c, plan: plan, library: library, decoder: decoder, pool: &pool{}}
+	b := &Backend{config: c, plan: plan, library: library, decoder: decoder, pool: &pool{explain: c.Explain}}
 	for _, ordinal := range c.Devices {
 		g := &gpu{}
 		b.gpus = append(b.gpus, g)
@@ -201,8 +204,10 @@ func (b batches) bucket(pictures int) int {
 // MaxBatch is the largest batch the engine takes.
 func (b *Backend) MaxBatch() int { return b.batch }
 
-// Lanes are the slots.
+// Lanes are the slots, none of a GPU that is lost and could not be opened anew.
 func (b *Backend) Lanes() []backend.Lane {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var lanes []backend.Lane
 	for _, g := range b.gpus {
 		lanes = append(lanes, g.lanes()...)
@@ -239,6 +244,8 @@ func (b *Backend) Lost(err error) bool { return errors.Is(err, ErrLost) }
 // Reopen implements backend.Backend. A GPU whose context does not answer is left
 // as it is, for the next try.
 func (b *Backend) Reopen(device string) ([]backend.Lane, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for i, ordinal := range b.config.Devices {
 		g := b.gpus[i]
 		if device != fmt.Sprintf("cuda:%d", ordinal) {

@@ -44,9 +44,7 @@ func (s *slot) headerOf() header {
 
 // Run implements backend.Lane. A batch that is under way is not interrupted.
 func (s *slot) Run(pictures []*backend.Picture, conf float32, _ func() context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lost(s.run(pictures, conf))
+	return s.use(func() error { return s.run(pictures, conf) })
 }
 
 // run finds the candidates in a batch of pictures, at most the largest.

@@ -12,11 +12,12 @@ import (
 )
 
 // Maps implements backend.Lane.
-func (s *slot) Maps(pictures []*backend.Picture) ([]decode.Tensor, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps, err := s.maps(pictures)
-	return maps, s.lost(err)
+func (s *slot) Maps(pictures []*backend.Picture) (maps []decode.Tensor, err error) {
+	err = s.use(func() (err error) {
+		maps, err = s.maps(pictures)
+		return err
+	})
+	return maps, err
 }
 
 // maps runs the pictures up to the network's outputs and returns these.

@@ -14,6 +14,7 @@ type pool struct {
 	// devices all reach it, whichever made it. They are held apart from those
 	// that engines run on, which come and go.
 	devices []*Device
+	explain func(ordinal int) string // see Config
 
 	mu     sync.Mutex
 	free   [64][]pooled // by the size's power of two
@@ -52,7 +53,7 @@ func (p *pool) get(size int) (*Pinned, error) {
 		if err == nil {
 			return m, nil
 		}
-		errs = append(errs, err)
+		errs = append(errs, lossOf(d, err, p.explain))
 	}
 	return nil, errors.Join(errs...)
 }

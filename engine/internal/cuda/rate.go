@@ -8,10 +8,11 @@ const burst = 8
 
 // Rate implements backend.Lane.
 func (s *slot) Rate(pictures int, begin func(), stop func() bool) (runs int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	runs, err = s.rate(pictures, begin, stop)
-	return runs, s.lost(err)
+	err = s.use(func() (err error) {
+		runs, err = s.rate(pictures, begin, stop)
+		return err
+	})
+	return runs, err
 }
 
 // rate runs the network alone until stop says so, and returns how often. It
@@ -26,8 +27,8 @@ func (s *slot) rate(pictures int, begin func(), stop func() bool) (runs int, err
 		return 0, err
 	}
 	if s.graphs && !b.plain {
-		graph, err := s.record(b, enqueue)
-		if err != nil {
+		var graph *Graph
+		if graph, err = s.record(b, enqueue); err != nil {
 			return 0, err
 		}
 		if graph != nil {

@@ -14,7 +14,8 @@ import (
 
 // slot is all that one batch needs while it is under way.
 type slot struct {
-	mu      sync.Mutex        // held by who uses it
+	mu      sync.Mutex        // see use
+	closed  bool              // its GPU was lost
 	lost    func(error) error // says what an error of a lost GPU means, see lossOf
 	device  *Device
 	module  *Module
@@ -181,6 +182,16 @@ func (s *slot) placeViews() error {
 	return errors.Join(err, pinned.Close())
 }
 
+// use runs f while nobody else uses the slot.
+func (s *slot) use(f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("%s: %w and opened anew: try again", s.device, ErrLost)
+	}
+	return s.lost(f())
+}
+
 // do adds to the stream and waits until it is done, also where something
 // fails: what was added before that uses the slot's memory.
 func (s *slot) do(add func() error) error {
@@ -199,8 +210,11 @@ func (s *slot) do(add func() error) error {
 	return nil
 }
 
-// Close frees all of it. It is safe to call twice.
+// Close frees all of it once nobody uses it.
 func (s *slot) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	errs := []error{s.header.Close(), s.candidates.Close()}
 	for _, b := range s.buckets {
 		errs = append(errs, b.close(s.device))

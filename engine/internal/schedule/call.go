@@ -24,6 +24,7 @@ type Call[T any] struct {
 	state    state
 	deadline time.Time     // zero where there is none
 	since    time.Time     // when it came, or was ready
+	turned   time.Duration // how long it waited for its turn
 	left     int           // Items that are not done
 	turn     chan struct{} // tells that the state has left waiting
 	done     chan struct{} // tells that no Item is left

@@ -48,6 +48,18 @@ func (s *Scheduler[T]) running() bool {
 	return false
 }
 
+// latest is when what is ready has to go for every deadline to be kept by a batch
+// that takes as long; zero where there is none.
+func (s *Scheduler[T]) latest(takes time.Duration) time.Time {
+	var latest time.Time
+	for _, e := range s.ready {
+		if at := e.call.deadline; !at.IsZero() && (latest.IsZero() || at.Add(-takes).Before(latest)) {
+			latest = at.Add(-takes)
+		}
+	}
+	return latest
+}
+
 // unwanted is the error of a call that nobody waits for any more, or whose
 // deadline cannot be kept by a batch that begins now; nil where it can be.
 func (s *Scheduler[T]) unwanted(c *Call[T], now time.Time, takes time.Duration) error {

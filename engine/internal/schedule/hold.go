@@ -55,8 +55,8 @@ func (h *hold) stop() {
 }
 
 // holds reports whether what is ready, and could go, is held, and if so has over
-// called when that ends.
-func (h *hold) holds(now time.Time, ready int) bool {
+// called when that ends. What has to go before that is not held.
+func (h *hold) holds(now time.Time, ready int, latest time.Time) bool {
 	if h.most == 0 || (h.around > 0 && float64(ready) > h.around-0.5 && h.unheld < tryEvery) {
 		return false
 	}
@@ -65,7 +65,7 @@ func (h *hold) holds(now time.Time, ready int) bool {
 	}
 	wait := h.most - now.Sub(h.since)
 	switch {
-	case wait <= 0:
+	case wait <= 0 || (!latest.IsZero() && !latest.After(now.Add(wait))):
 		return false
 	case h.naps == nil || wait >= time.Millisecond:
 		h.timer.Reset(wait)
@@ -73,6 +73,13 @@ func (h *hold) holds(now time.Time, ready int) bool {
 		h.naps <- wait
 	}
 	return true
+}
+
+// left takes in that callers have gone away, so that as many are ready.
+func (h *hold) left(ready int) {
+	if ready == 0 {
+		h.since = time.Time{}
+	}
 }
 
 // sent takes in that a batch goes, full or not, when so many pictures are under

@@ -46,6 +46,7 @@ func (s *Scheduler[T]) failReady() {
 	}
 	clear(s.ready)
 	s.ready = s.ready[:0]
+	s.hold.left(0)
 }
 
 // probe ends the lanes of a lost device, none of which runs, and tries to have it

@@ -75,7 +75,6 @@ type Scheduler[T any] struct {
 type entry[T any] struct {
 	call   *Call[T]
 	item   T
-	since  time.Time
 	losses int // of devices that had it
 }
 
@@ -271,9 +270,9 @@ func (s *Scheduler[T]) Ready(c *Call[T]) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.state, c.left, c.since = ready, len(c.Items), now
+	c.state, c.left, c.turned, c.since = ready, len(c.Items), c.Waited, now
 	for _, item := range c.Items {
-		s.ready = append(s.ready, entry[T]{call: c, item: item, since: now})
+		s.ready = append(s.ready, entry[T]{call: c, item: item})
 	}
 	if s.open == 0 {
 		s.failReady()
@@ -317,6 +316,7 @@ func (s *Scheduler[T]) abandon(c *Call[T], err error) {
 	}
 	clear(s.ready[len(kept):])
 	s.ready = kept
+	s.hold.left(len(kept))
 	for _, d := range s.devices {
 		for _, l := range d.lanes {
 			if l.busy {
@@ -366,7 +366,7 @@ func (s *Scheduler[T]) dispatch(now time.Time) {
 		if l == nil {
 			return
 		}
-		if n < s.config.Batch && !s.closed && s.hold.holds(now, n) {
+		if n < s.config.Batch && !s.closed && s.hold.holds(now, n, s.latest(l.measure.of(n))) {
 			return
 		}
 		b := &l.batch
@@ -381,7 +381,7 @@ func (s *Scheduler[T]) dispatch(now time.Time) {
 				s.itemDone(e, err)
 				continue
 			}
-			e.call.Waited += now.Sub(e.since)
+			e.call.Waited = e.call.turned + now.Sub(e.call.since)
 			b.entries = append(b.entries, e)
 			b.items = append(b.items, e.item)
 		}
@@ -389,6 +389,7 @@ func (s *Scheduler[T]) dispatch(now time.Time) {
 		clear(s.ready[left:])
 		s.ready = s.ready[:left]
 		if len(b.entries) == 0 {
+			s.hold.left(len(s.ready))
 			s.grant()
 			continue
 		}

@@ -141,8 +141,8 @@ func TestMaxDelay(t *testing.T) {
 	})
 }
 
-// Callers that have been answered are waited for, also while another lane
-// computes, and a caller who is alone is not held for nobody.
+// Callers that have been answered are waited for, and a caller who is alone is
+// not held for nobody, but for a try now and then.
 func TestMaxDelayKnowsWhoIsAround(t *testing.T) {
 	for _, nap := range []func(time.Duration){nil, time.Sleep} {
 		synctest.Test(t, func(t *testing.T) {
@@ -184,6 +184,74 @@ func TestMaxDelayKnowsWhoIsAround(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A hold is no longer than a deadline allows, and what is held for a caller who
+// goes away leaves nothing behind.
+func TestMaxDelayEndsEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes, most = 9 * time.Millisecond, 5 * time.Millisecond
+		s := start(t, Config[*picture]{MaxDelay: most}, &testLane{device: "a", takes: fixed(takes)})
+		once := func(d time.Duration) (time.Duration, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			begin := time.Now()
+			_, err := do(ctx, s, "", 1)
+			return time.Since(begin), err
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(most/2, cancel)
+		if _, err := do(ctx, s, "", 1); !errors.Is(err, context.Canceled) {
+			t.Fatalf("held for longer than its caller waits: %v", err)
+		}
+		time.Sleep(time.Second)
+		if took, err := once(time.Minute); err != nil || took != most+takes {
+			t.Errorf("held after another was given up: %s, %v", took, err)
+		}
+		for range fewestMeasured {
+			if _, err := once(time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := do(t.Context(), s, "", 1, 2); err != nil { // two are around now
+			t.Fatal(err)
+		}
+		if took, err := once(takes + most/2); err != nil || took != takes {
+			t.Errorf("a deadline that a hold would miss: %s, %v", took, err)
+		}
+		if _, err := do(t.Context(), s, "", 1, 2); err != nil {
+			t.Fatal(err)
+		}
+		if took, err := once(takes + 2*most); err != nil || took != most+takes {
+			t.Errorf("a deadline with time for a hold: %s, %v", took, err)
+		}
+	})
+}
+
+// A call has waited for as long as the last of its pictures has, however many.
+func TestWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, Config[*picture]{}, &testLane{device: "a", takes: fixed(time.Second)})
+		var all sync.WaitGroup
+		for i := range 6 { // the last ones wait for their turn, too
+			all.Go(func() {
+				c := NewCall[*picture]()
+				for range 4 {
+					c.Items = append(c.Items, &picture{})
+				}
+				begin := time.Now()
+				if err := s.Enter(t.Context(), c); err != nil {
+					t.Error(err)
+					return
+				}
+				s.Ready(c)
+				if err := s.Wait(t.Context(), c); err != nil || c.Waited != time.Since(begin)-time.Second {
+					t.Errorf("call %d waited %s of %s, %v", i, c.Waited, time.Since(begin), err)
+				}
+			})
+		}
+		all.Wait()
+	})
 }
 
 // TestTurns has one caller put in far more than another, and a call at a time
