@@ -118,6 +118,40 @@ func TestSearchFindsTheCheckouts(t *testing.T) {
 	t.Errorf("no TensorRT-RTX in build/deps (make setup puts it there): %+v", Search(""))
 }
 
+func TestLoaderPath(t *testing.T) {
+	install := t.TempDir()
+	lib := filepath.Join(install, "lib")
+	if err := os.Mkdir(lib, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	library := fakeLibrary(t, lib, "libnvinfer.so.10", "int tensorrt_version_10_1_0_4;")
+	fakeLibrary(t, lib, "libnvonnxparser.so.10", "int x;")
+	links := t.TempDir()
+	link := filepath.Join(links, "libnvinfer.so.10")
+	if err := os.Symlink(library, link); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(EnvLibrary, "")
+	checkouts := LoaderPath("")
+	if !strings.HasSuffix(strings.SplitN(checkouts, ":", 2)[0], "build/deps/tensorrt/lib") {
+		t.Errorf("nothing named: %q, want the checkout's", checkouts)
+	}
+	for _, c := range []struct{ name, explicit, env, before, want string }{
+		{"a file", library, "", "", lib},
+		{"an installation", install, "", "", lib},
+		{"a link", link, "", "", links + ":" + lib},
+		{"two places in the variable", "", "/no/such/folder:" + install, "", lib},
+		{"beside the loader's own", library, "", "/other", lib + ":/other"},
+		{"no TensorRT there", "/no/such/folder", "", "/other", ""},
+	} {
+		t.Setenv(EnvLibrary, c.env)
+		t.Setenv("LD_LIBRARY_PATH", c.before)
+		if got := LoaderPath(c.explicit); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	rtxFolder := filepath.Dir(rtx(t).Path())
 	hollow := t.TempDir()

@@ -70,19 +70,15 @@ func given(explicit string) ([]string, Source) {
 	return nil, ""
 }
 
-// LoaderPath returns LD_LIBRARY_PATH for a process that builds with the TensorRT
-// that somebody named, "" where nobody did. TensorRT asks the loader for what it
-// builds with, libnvinfer_builder_resource, by name alone, and the loader reads
-// the variable only as a process starts.
+// LoaderPath returns LD_LIBRARY_PATH for a process that builds with a TensorRT
+// that Search finds, "" where what there is needs none. TensorRT asks the loader
+// for what it builds with, libnvinfer_builder_resource, by name alone, and the
+// loader reads the variable only as a process starts.
 func LoaderPath(explicit string) string {
-	places, _ := given(explicit)
 	var folders []string
-	for _, named := range places {
-		if named == "" { // which is to look everywhere
-			continue
-		}
-		for place := range sharedlib.Find(query(named, lines)) {
-			folders = append(folders, filepath.Dir(place.Path))
+	for _, f := range Search(explicit) {
+		if f.Err == nil && f.Source != FromLoader {
+			folders = append(folders, besides(f.Path)...)
 		}
 	}
 	if before := os.Getenv("LD_LIBRARY_PATH"); before != "" && folders != nil {
@@ -166,11 +162,7 @@ func inspect(path string, source Source) Found {
 // findParser looks for the ONNX parser beside the library, then beside the file
 // that the library is a link to.
 func (l line) findParser(path string) (string, error) {
-	folders := []string{filepath.Dir(path)}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		folders = append(folders, filepath.Dir(real))
-	}
-	for _, folder := range folders {
+	for _, folder := range besides(path) {
 		for _, pattern := range []string{l.parser, l.parser + ".*"} {
 			matches, _ := filepath.Glob(filepath.Join(folder, pattern)) // only a bad pattern is an error
 			if len(matches) > 0 {
@@ -179,6 +171,16 @@ func (l line) findParser(path string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("its ONNX parser %s is not beside it", l.parser)
+}
+
+// besides returns the folder of a library, and that of the file which it is a link
+// to where that is another.
+func besides(path string) []string {
+	folders := []string{filepath.Dir(path)}
+	if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Dir(real) != folders[0] {
+		folders = append(folders, filepath.Dir(real))
+	}
+	return folders
 }
 
 // reason is an error about a file that is named beside it anyway.

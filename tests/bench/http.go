@@ -51,17 +51,34 @@ func startHTTP(b *bench, port int, ready string, p program) (*httpServer, error)
 		return nil, err
 	}
 	for range 300 {
-		answer, err := s.client.Get(s.url + ready)
-		if err == nil {
-			answer.Body.Close()
-			if answer.StatusCode == http.StatusOK {
-				return s, nil
-			}
+		if s.answers(b.ctx, ready) {
+			return s, nil
 		}
-		time.Sleep(100 * time.Millisecond)
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-b.ctx.Done():
+			s.stop()
+			return nil, b.ctx.Err()
+		}
 	}
 	s.stop()
 	return nil, fmt.Errorf("%s does not answer: %s says why", p.Path, log.Name())
+}
+
+// answers reports whether a path of the server's is there within a second.
+func (s *httpServer) answers(ctx context.Context, path string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+	if err != nil {
+		return false
+	}
+	answer, err := s.client.Do(request)
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
 }
 
 // stop ends it and all that it started.
@@ -292,7 +309,8 @@ func (b *bench) measureTriton(n servedNet, both *bothServers) (figures, error) {
 		return nil, err
 	}
 	if both.ours.want != both.triton.want || both.ours.want != library.Objects || both.ours.want == 0 {
-		return nil, fmt.Errorf("ours has %d objects in %s, Triton's %d: that is not the same work", both.ours.want, b.smallPicture(), both.triton.want)
+		return nil, fmt.Errorf("ours has %d objects in %s, the library %d, Triton's %d: that is not the same work",
+			both.ours.want, b.smallPicture(), library.Objects, both.triton.want)
 	}
 	return figures{
 		"rate": library.PicturesPerSecond, "http rate": rate, "triton rate": tritonRate,
