@@ -51,7 +51,7 @@ func startChild(ctx context.Context, command []string, library buildLibrary, onn
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.cmd = exec.CommandContext(c.ctx, command[0], command[1:]...)
 	c.cmd.Env = append(os.Environ(), "GOTRACEBACK=none") // a crash is one line of ours, its addresses help nobody
-	if path := trt.LoaderPath(library.Path); path != "" {
+	if path := trt.LoaderPath(library.Flavor, library.Path); path != "" {
 		c.cmd.Env = append(c.cmd.Env, "LD_LIBRARY_PATH="+path)
 	}
 	c.cmd.ExtraFiles = []*os.File{writer, onnx} // become eventsFD and onnxFD

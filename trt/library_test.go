@@ -132,7 +132,7 @@ func TestLoaderPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv(EnvLibrary, "")
-	checkouts := LoaderPath("")
+	checkouts := LoaderPath(Auto, "")
 	if !strings.HasSuffix(strings.SplitN(checkouts, ":", 2)[0], "build/deps/tensorrt/lib") {
 		t.Errorf("nothing named: %q, want the checkout's", checkouts)
 	}
@@ -146,9 +146,12 @@ func TestLoaderPath(t *testing.T) {
 	} {
 		t.Setenv(EnvLibrary, c.env)
 		t.Setenv("LD_LIBRARY_PATH", c.before)
-		if got := LoaderPath(c.explicit); got != c.want {
+		if got := LoaderPath(Auto, c.explicit); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
+	}
+	if got := LoaderPath(RTX, install); got != "" {
+		t.Errorf("another flavor's: %q, want none", got)
 	}
 }
 

@@ -70,21 +70,25 @@ func given(explicit string) ([]string, Source) {
 	return nil, ""
 }
 
-// LoaderPath returns LD_LIBRARY_PATH for a process that builds with a TensorRT
-// that Search finds, "" where what there is needs none. TensorRT asks the loader
-// for what it builds with, libnvinfer_builder_resource, by name alone, and the
-// loader reads the variable only as a process starts.
-func LoaderPath(explicit string) string {
-	var folders []string
-	for _, f := range Search(explicit) {
-		if f.Err == nil && f.Source != FromLoader {
-			folders = append(folders, besides(f.Path)...)
+// LoaderPath returns LD_LIBRARY_PATH for a process that builds with what Load
+// finds, "" where that needs none. TensorRT asks the loader for what it builds
+// with, libnvinfer_builder_resource, by name alone, and the loader reads the
+// variable only as a process starts.
+func LoaderPath(f Flavor, explicit string) string {
+	for found := range candidates(f, explicit) {
+		switch {
+		case found.Err != nil:
+			continue
+		case found.Source == FromLoader:
+			return ""
 		}
+		folders := besides(found.Path)
+		if before := os.Getenv("LD_LIBRARY_PATH"); before != "" {
+			folders = append(folders, before)
+		}
+		return strings.Join(folders, string(filepath.ListSeparator))
 	}
-	if before := os.Getenv("LD_LIBRARY_PATH"); before != "" && folders != nil {
-		folders = append(folders, before)
-	}
-	return strings.Join(folders, string(filepath.ListSeparator))
+	return ""
 }
 
 // search yields the libraries of some flavors in the usual places. Those

@@ -15,7 +15,7 @@ import (
 // slot is all that one batch needs while it is under way.
 type slot struct {
 	mu      sync.Mutex        // see use
-	closed  bool              // its GPU was lost
+	closed  bool              // so that nobody uses what is freed
 	lost    func(error) error // says what an error of a lost GPU means, see lossOf
 	device  *Device
 	module  *Module
