@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"log/slog"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
+	"github.com/trtdet/trtdet/engine/internal/guard"
 	"github.com/trtdet/trtdet/engine/internal/ort"
 	"github.com/trtdet/trtdet/engine/internal/schedule"
 	"github.com/trtdet/trtdet/imaging"
@@ -31,30 +31,12 @@ type core struct {
 	scheduler *schedule.Scheduler[*backend.Picture]
 	requests  sync.Pool  // of *request
 	rating    sync.Mutex // held by rate, whose lanes wait for each other
+	log       *guard.Handler
+	// hostMemory is how many bytes the images of all calls may take.
+	hostMemory int64
 
 	mu     sync.RWMutex // held for reading by every call, so that close waits
 	closed bool
-}
-
-// request is one call's pictures, kept for the next.
-type request struct {
-	call     *schedule.Call[*backend.Picture]
-	pictures []*backend.Picture
-}
-
-// inputs are what is asked about: pictures or tensors.
-type inputs struct {
-	sources []imaging.Source
-	tensors []backend.Tensor
-}
-
-func (in inputs) count() int { return len(in.sources) + len(in.tensors) }
-
-func (in inputs) slice(from, to int) inputs {
-	if len(in.tensors) > 0 {
-		return inputs{tensors: in.tensors[from:to]}
-	}
-	return inputs{sources: in.sources[from:to]}
 }
 
 // openCore gets a model ready.
@@ -62,10 +44,23 @@ func openCore(path string, o *Options) (*core, error) {
 	if err := checkDevice(path, o.Device); err != nil {
 		return nil, err
 	}
-	c, err := openBackend(path, o)
+	log := guard.NewHandler(logger(o.Log).Handler())
+	defer log.Flush()
+	guarded := *o
+	guarded.Log = slog.New(log)
+	guarded.HostMemory = hostMemory(o.HostMemory)
+	c, err := openBackend(path, &guarded)
 	if err != nil {
 		return nil, err
 	}
+	c.log = log
+	c.start(&guarded)
+	return c, nil
+}
+
+// start makes the scheduler.
+func (c *core) start(o *Options) {
+	c.hostMemory = o.HostMemory
 	c.batch = max(o.Batch, 1)
 	if most := c.backend.MaxBatch(); most > 0 {
 		c.batch = most
@@ -73,18 +68,18 @@ func openCore(path string, o *Options) (*core, error) {
 			c.batch = min(o.Batch, most)
 		}
 	}
-	c.requests.New = func() any { return newRequest(c.batch) }
+	c.requests.New = func() any { return c.newRequest(c.batch) }
 	lanes := c.backend.Lanes()
 	c.atOnce = len(lanes) + 1
 	c.scheduler = schedule.New(c.scheduled(lanes), schedule.Config[*backend.Picture]{
-		Batch: c.batch, Limit: orDefault(o.QueueLimit, max(DefaultQueueLimit, c.batch)), MaxDelay: o.MaxDelay, Nap: nap,
-		Lost: c.backend.Lost, Probe: firstProbe, Log: logger(o.Log),
-		Reopen: func(device string) ([]schedule.Lane[*backend.Picture], error) {
+		Batch: c.batch, BatchBytes: c.backend.BatchBytes(), Size: c.backend.Size, Bytes: c.hostMemory,
+		Limit: orDefault(o.QueueLimit, max(DefaultQueueLimit, c.batch)), MaxDelay: o.MaxDelay, Nap: nap,
+		Classify: c.backend.Classify, Backoff: firstBackoff, Log: o.Log,
+		Reopen: func(device string) ([]schedule.Stream[*backend.Picture], error) {
 			lanes, err := c.backend.Reopen(device)
 			return c.scheduled(lanes), err
 		},
 	})
-	return c, nil
 }
 
 // nap waits for d, more exactly than time.Sleep does in a process that is idle
@@ -94,8 +89,8 @@ func nap(d time.Duration) {
 	syscall.Nanosleep(&t, nil) //nolint:errcheck // a signal ends it early
 }
 
-// firstProbe is how long a lost GPU is left alone at first.
-const firstProbe = time.Second
+// firstBackoff is how long a lost or failing GPU is left alone at first.
+const firstBackoff = time.Second
 
 func openBackend(path string, o *Options) (*core, error) {
 	if IsPlan(path) {
@@ -135,181 +130,17 @@ func (l scheduledLane) Run(pictures []*backend.Picture, interrupted func() conte
 	return l.Lane.Run(pictures, l.conf, interrupted)
 }
 
-func (c *core) scheduled(lanes []backend.Lane) []schedule.Lane[*backend.Picture] {
-	var all []schedule.Lane[*backend.Picture]
+func (c *core) scheduled(lanes []backend.Lane) []schedule.Stream[*backend.Picture] {
+	var all []schedule.Stream[*backend.Picture]
 	for _, l := range lanes {
 		all = append(all, scheduledLane{l, c.spec.Thresholds.Conf})
 	}
 	return all
 }
 
-func newRequest(batch int) *request {
-	r := &request{call: schedule.NewCall[*backend.Picture]()}
-	for range batch {
-		r.pictures = append(r.pictures, &backend.Picture{})
-	}
-	return r
-}
-
-// detect fills in results, one for each input.
-func (c *core) detect(ctx context.Context, in inputs, results []Result) error {
-	if in.count() <= c.batch {
-		return c.detectCall(ctx, in, results)
-	}
-	return c.detectMany(ctx, in, results)
-}
-
-// detectMany takes more than a batch as several calls, as many at once as there
-// is work for.
-func (c *core) detectMany(ctx context.Context, in inputs, results []Result) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var calls sync.WaitGroup
-	room := make(chan struct{}, c.atOnce)
-	for from := 0; from < in.count() && ctx.Err() == nil; from += c.batch {
-		to := min(from+c.batch, in.count())
-		room <- struct{}{}
-		calls.Go(func() {
-			defer func() { <-room }()
-			if err := c.detectCall(ctx, in.slice(from, to), results[from:to]); err != nil {
-				cancel(err)
-			}
-		})
-	}
-	calls.Wait()
-	return context.Cause(ctx)
-}
-
-// detectCall takes at most a batch all the way.
-func (c *core) detectCall(ctx context.Context, in inputs, results []Result) error {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if c.closed {
-		return schedule.ErrClosed
-	}
-	r := c.requests.Get().(*request)
-	defer c.requests.Put(r)
-	r.call.Items = r.pictures[:in.count()]
-	r.call.Caller = caller(ctx)
-	if err := c.scheduler.Enter(ctx, r.call); err != nil {
-		return err
-	}
-	defer c.unstage(r)
-	start := time.Now()
-	if err := c.stage(r, in); err != nil {
-		c.scheduler.Leave(r.call)
-		return err
-	}
-	read := time.Since(start)
-	c.scheduler.Ready(r.call)
-	if err := c.scheduler.Wait(ctx, r.call); err != nil {
-		return err
-	}
-	start = time.Now()
-	for i, p := range r.call.Items {
-		results[i] = Result{Detections: c.detections(p), NonFinite: p.NonFinite}
-	}
-	took := time.Since(start)
-	for i, p := range r.call.Items {
-		t := p.Timing
-		results[i].Timing = Timing{
-			Pictures: t.Pictures, Read: read, Queue: r.call.Waited + t.Slot, CopyIn: t.CopyIn, Letterbox: t.Letterbox, Network: t.Network,
-			Decode: t.Decode, CopyOut: t.CopyOut, NMS: took,
-		}
-	}
-	return nil
-}
-
-// stage has the pictures read.
-func (c *core) stage(r *request, in inputs) error {
-	n := in.count()
-	if n > 1 && runtime.GOMAXPROCS(0) > 1 && takesLong(in.sources) {
-		return c.stageBeside(r, in)
-	}
-	for i := range n {
-		if err := c.stageOne(r, in, i); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *core) stageOne(r *request, in inputs, i int) error {
-	var err error
-	if len(in.tensors) > 0 {
-		err = c.backend.StageTensor(r.pictures[i], in.tensors[i])
-	} else {
-		err = c.backend.Stage(r.pictures[i], in.sources[i])
-	}
-	if n := in.count(); err != nil && n > 1 {
-		return fmt.Errorf("picture %d of %d: %w", i+1, n, err)
-	}
-	return err
-}
-
-// stageBeside has several pictures read at once.
-func (c *core) stageBeside(r *request, in inputs) error {
-	n := in.count()
-	errs := make([]error, n)
-	var next atomic.Int32
-	var all sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		all.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				errs[i] = c.stageOne(r, in, i)
-			}
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-// takesLong reports whether pictures take longer to read than goroutines to
-// start.
-func takesLong(sources []imaging.Source) bool {
-	const copied = 1 << 20 // bytes in some 100 us
-	bytes := 0
-	for _, s := range sources {
-		switch s := s.(type) {
-		case *imaging.Picture:
-			if s != nil {
-				bytes += len(s.Pix)
-			}
-		case *imaging.Raw:
-			if s != nil {
-				bytes += len(s.Pix)
-			}
-		default: // it has to be decoded, or looked at pixel by pixel
-			return true
-		}
-	}
-	return bytes > copied
-}
-
-func (c *core) unstage(r *request) {
-	for _, p := range r.call.Items {
-		c.backend.Unstage(p)
-	}
-}
-
-// detections is the host's half of the work: NMS, then back to the picture's
-// own pixels, leaving out boxes of which nothing lies inside the picture.
-func (c *core) detections(p *backend.Picture) []Detection {
-	kept := decode.NMS(p.Candidates, c.nms)
-	detections := make([]Detection, 0, len(kept))
-	for _, k := range kept {
-		box := p.Fit.ToPicture(k.Box)
-		if box.X2 <= box.X1 || box.Y2 <= box.Y1 {
-			continue
-		}
-		detections = append(detections, Detection{ClassID: int(k.Class), Class: c.className(int(k.Class)), Score: k.Score, Box: box})
-	}
-	return detections
-}
-
 // maps returns what the network makes of at most a batch of pictures.
 func (c *core) maps(pictures []*imaging.Picture) ([]decode.Tensor, error) {
-	r := newRequest(len(pictures))
+	r := c.newRequest(len(pictures))
 	r.call.Items = r.pictures
 	defer c.unstage(r)
 	if err := c.stage(r, inputs{sources: imaging.Sources(pictures)}); err != nil {
@@ -386,7 +217,7 @@ func (c *core) warmup(ctx context.Context) error {
 }
 
 func (c *core) warmupLane(ctx context.Context, l backend.Lane) error {
-	r := newRequest(c.batch)
+	r := c.newRequest(c.batch)
 	r.call.Items = r.pictures
 	defer c.unstage(r)
 	blank := imaging.NewPicture(c.width, c.height)
@@ -416,7 +247,9 @@ func (c *core) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
-	return c.backend.Close()
+	err := c.backend.Close()
+	c.log.Flush()
+	return err
 }
 
 // setNMS settles what is kept of the candidates.

@@ -9,14 +9,13 @@ import (
 
 	"github.com/trtdet/trtdet/engine/internal/backend"
 	"github.com/trtdet/trtdet/engine/internal/cuda"
-	"github.com/trtdet/trtdet/engine/internal/schedule"
 	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
 )
 
 // Errors of a Detector's calls, beside those of the context and of pictures. A
-// deadline that passes, or that the measured time of a batch says cannot be kept,
-// is context.DeadlineExceeded.
+// deadline that passes, or that the measured times of batches say cannot be kept,
+// is context.DeadlineExceeded; an image or a context that panics is a *PanicError.
 var (
 	// ErrLost is wrapped by errors of calls that no GPU is left for: each has
 	// failed in a way that ends everything on it. A new process may have them
@@ -25,6 +24,9 @@ var (
 	// ErrOverloaded: Options.QueueLimit pictures wait already. Try again later, or
 	// have fewer at once.
 	ErrOverloaded = errors.New("overloaded: as many pictures wait as Options.QueueLimit allows")
+	// ErrMemoryLimit is wrapped by errors of images that need more memory by
+	// themselves than Options.HostMemory, or Options.DeviceMemory, leaves for them.
+	ErrMemoryLimit = backend.ErrMemoryLimit
 	// ErrClosed: the Detector has been closed.
 	ErrClosed = errors.New("the detector is closed")
 )
@@ -172,25 +174,6 @@ func (d *Detector) Submit(ctx context.Context, picture imaging.Source) <-chan An
 		answer <- Answer{result, err}
 	}()
 	return answer
-}
-
-// detect has the current model detect, and the next where that has been swapped
-// in the meantime.
-func (d *Detector) detect(ctx context.Context, in inputs, results []Result) error {
-	for {
-		c, err := d.current()
-		if err != nil {
-			return err
-		}
-		err = c.detect(ctx, in, results)
-		switch {
-		case errors.Is(err, schedule.ErrClosed):
-			continue // there is another now, or none
-		case errors.Is(err, schedule.ErrOverloaded):
-			return ErrOverloaded
-		}
-		return err
-	}
 }
 
 // Warmup runs batches of every size on every slot, so that no call has to wait

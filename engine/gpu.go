@@ -72,7 +72,7 @@ func openPlan(path string, o *Options) (*core, error) {
 	b.watch = gpus.NewWatch(b.management, b.devices)
 	b.Backend, err = cuda.Open(plan, library, cuda.Config{
 		Devices: b.ordinals(), Head: m.Head, Preprocess: m.Preprocess, Height: c.height, Width: c.width,
-		Slots: o.Slots, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs,
+		Batch: o.Batch, Slots: o.Slots, HostMemory: o.HostMemory, DeviceMemory: o.DeviceMemory, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs,
 		Cache: b.cache.read(), Explain: b.watch.Explain, Log: logger(o.Log),
 	})
 	if err != nil {

@@ -23,6 +23,16 @@ type Options struct {
 	// or a network with a fixed batch, takes, and 1 where any number goes. Above
 	// 1 a network with a fixed batch of one is made dynamic where it can be.
 	Batch int
+	// HostMemory is how many bytes of the host's memory the images of all calls may
+	// take while they are read and computed. Calls wait for room; an image that takes
+	// more by itself is refused with ErrMemoryLimit. 0 means a quarter of the memory
+	// that the process may use, its control group and GOMEMLIMIT considered.
+	HostMemory int64
+	// DeviceMemory is how many bytes of each GPU the Detector may take beside
+	// TensorRT's own, such as the weights: for activations, images and candidates of
+	// all streams. 0 means what batch and streams need by themselves, and half of
+	// what is free then for images. On the CPU it means nothing.
+	DeviceMemory int64
 	// QueueLimit is how many pictures may wait for their turn beside those that are
 	// being read and computed; calls beyond it end in ErrOverloaded. 0 means
 	// 1024.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"os"
 	"strings"
@@ -87,49 +88,78 @@ func read(r io.Reader, l Limits, size int64) (*Picture, error) {
 	if _, err := buffer.ReadFrom(io.LimitReader(r, l.MaxBytes+1)); err != nil {
 		return nil, fmt.Errorf("cannot read picture: %w", err)
 	}
-	if int64(buffer.Len()) > l.MaxBytes {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, l.MaxBytes)
+	if err := l.checkBytes(buffer.Len()); err != nil {
+		return nil, err
 	}
 	return parse(buffer.Bytes(), l, heap)
 }
 
 // parse turns a file's bytes into a picture, whose pixels lie in memory where
-// its decoder can write there. The decoders are other people's:
-// what makes one panic is a damaged file like any other.
+// its decoder can write there.
 func parse(data []byte, l Limits, memory Memory) (p *Picture, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p, err = nil, fmt.Errorf("%w: its decoder gave up: %v", ErrDamaged, r)
-		}
-	}()
+	defer gaveUp(&err)
+	f, config, err := header(data, l)
+	if err != nil {
+		return nil, err
+	}
+	if p, err = f.decode(data, config, memory); err != nil {
+		return nil, f.wrap(err)
+	}
+	return p.oriented(orientation(data, f.name)), nil
+}
+
+// gaveUp is deferred. The decoders are other people's: what makes one panic is a
+// damaged file like any other.
+func gaveUp(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: its decoder gave up: %v", ErrDamaged, r)
+	}
+}
+
+// header returns a file's format and what its header says, within the limits.
+func header(data []byte, l Limits) (_ format, _ image.Config, err error) {
+	defer gaveUp(&err)
 	if len(data) == 0 {
-		return nil, fmt.Errorf("%w: the file is empty", ErrTruncated)
+		return format{}, image.Config{}, fmt.Errorf("%w: the file is empty", ErrTruncated)
 	}
 	name := sniff(data)
 	if name == "webp" && animated(data) {
-		return nil, fmt.Errorf("%w: it is an animated WebP; save the frame you want as a picture of its own", ErrUnsupported)
+		return format{}, image.Config{}, fmt.Errorf("%w: it is an animated WebP; save the frame you want as a picture of its own", ErrUnsupported)
 	}
 	f, ok := formats[name]
 	if !ok {
 		if name == "" {
 			name = "of no kind that is known"
 		}
-		return nil, fmt.Errorf("%w: it is %s; convert it to JPEG, PNG, WebP, BMP or TIFF", ErrUnsupported, name)
+		return format{}, image.Config{}, fmt.Errorf("%w: it is %s; convert it to JPEG, PNG, WebP, BMP or TIFF", ErrUnsupported, name)
 	}
 	config, err := f.config(bytes.NewReader(data))
 	if err != nil {
-		return nil, f.wrap(err)
+		return format{}, image.Config{}, f.wrap(err)
 	}
 	if config.Width < 1 || config.Height < 1 {
-		return nil, fmt.Errorf("%w: %s of %dx%d pixels", ErrDamaged, f.name, config.Width, config.Height)
+		return format{}, image.Config{}, fmt.Errorf("%w: %s of %dx%d pixels", ErrDamaged, f.name, config.Width, config.Height)
 	}
-	if int64(config.Width) > l.MaxPixels/int64(config.Height) {
-		return nil, fmt.Errorf("%w: %s of %dx%d pixels, at most %d pixels are read; scale it down", ErrTooLarge, f.name, config.Width, config.Height, l.MaxPixels)
+	if err := l.check(config.Width, config.Height); err != nil {
+		return format{}, image.Config{}, fmt.Errorf("%w (%s)", err, f.name)
 	}
-	if p, err = f.decode(data, config, memory); err != nil {
-		return nil, f.wrap(err)
+	return f, config, nil
+}
+
+// checkBytes refuses a file that is over the limit.
+func (l Limits) checkBytes(n int) error {
+	if int64(n) > l.MaxBytes {
+		return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, l.MaxBytes)
 	}
-	return p.oriented(orientation(data, f.name)), nil
+	return nil
+}
+
+// check refuses a size in pixels that is over the limit.
+func (l Limits) check(width, height int) error {
+	if int64(width) > l.MaxPixels/int64(height) {
+		return fmt.Errorf("%w: %dx%d pixels, at most %d pixels are read; scale it down", ErrTooLarge, width, height, l.MaxPixels)
+	}
+	return nil
 }
 
 // wrap sorts a decoder's error.

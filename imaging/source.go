@@ -28,7 +28,8 @@ type Encoded struct {
 	Limits Limits
 }
 
-// Image is any of Go's images; FromImage says what becomes of it.
+// Image is any of Go's images, of at most DefaultMaxPixels; FromImage says what
+// becomes of it.
 type Image struct{ image.Image }
 
 func (*Picture) source() {}
@@ -73,13 +74,13 @@ func Load(s Source, memory Memory) (*Picture, error) {
 		return p, nil
 	case Encoded:
 		l := s.Limits.withDefaults()
-		if int64(len(s.Data)) > l.MaxBytes {
-			return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, l.MaxBytes)
+		if err := l.checkBytes(len(s.Data)); err != nil {
+			return nil, err
 		}
 		return parse(s.Data, l, memory)
 	case Image:
-		if s.Image == nil || s.Bounds().Empty() {
-			return nil, fmt.Errorf("%w: an image of no pixels", ErrDamaged)
+		if _, _, err := s.size(); err != nil {
+			return nil, err
 		}
 		return FromImage(s.Image), nil
 	}

@@ -6,12 +6,44 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/engine/internal/schedule"
 	"github.com/trtdet/trtdet/imaging"
 )
+
+// ErrMemoryLimit is wrapped by errors of images that need more memory than a
+// Detector may take.
+var ErrMemoryLimit = errors.New("over the detector's memory limit")
+
+// Memory is what a backend may take and takes, in bytes.
+type Memory struct {
+	// Host is what images are read into: the limit and what is taken, with what is
+	// kept for the next ones. A backend without memory of its own has taken 0.
+	HostLimit, Host int64
+	// Device is that of each device; nothing on the CPU.
+	Devices []DeviceMemory
+}
+
+// DeviceMemory is a device's. TensorRT's own, such as the engine's weights, is not
+// among it.
+type DeviceMemory struct {
+	Device string
+	// Limit is what may be taken, Taken what is.
+	Limit, Taken int64
+}
+
+// RoundUp returns the size of memory that is made for a number of bytes: sizes
+// that are near each other share, and at most an eighth is not used.
+func RoundUp(size int) int {
+	const least = 4 << 10
+	step := max(least, 1<<max(bits.Len(uint(size))-4, 0))
+	return (max(size, 1) + step - 1) / step * step
+}
 
 // Picture is one picture on its way through a batch. It may be used again, and
 // keeps its memory.
@@ -96,8 +128,16 @@ type Backend interface {
 	Slots() int
 	// Device names what the network runs on, such as "cpu".
 	Device() string
-	// Lost reports whether an error of a lane's means that its device is gone.
-	Lost(err error) bool
+	// Copies reports whether a staged image holds nothing of its source's.
+	Copies() bool
+	// Size is how many of BatchBytes a staged image takes; BatchBytes is the most
+	// that a batch may take, 0 where there is no limit.
+	Size(p *Picture) int64
+	BatchBytes() int64
+	// Memory is what the backend takes at this moment.
+	Memory() Memory
+	// Classify says what an error of a lane's means for its device.
+	Classify(err error) schedule.Failure
 	// Reopen makes the lanes of a lost device anew, none of whose lanes is in
 	// use any more.
 	Reopen(device string) ([]Lane, error)

@@ -7,9 +7,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
+	"github.com/trtdet/trtdet/engine/internal/schedule"
 	"github.com/trtdet/trtdet/trt"
 )
 
@@ -22,8 +26,17 @@ type Config struct {
 	Preprocess decode.Preprocess
 	// Height and Width of the network's input in pixels.
 	Height, Width int
+	// Batch is the maximum number of images in a batch; 0 means all that the engine
+	// takes.
+	Batch int
 	// Slots is how many batches each device works on at once; 0 means 2.
 	Slots int
+	// HostMemory is how many bytes of host memory images are read into; 0 means as
+	// many as they need.
+	HostMemory int64
+	// DeviceMemory is how many bytes of each device are taken beside the engine
+	// itself; 0 means as many as the streams need and half of what is free then.
+	DeviceMemory int64
 	// MultiLabel makes a candidate of every label that passes.
 	MultiLabel bool
 	// Cache is what Backend.Cache returned for this plan on this machine, nil for
@@ -47,12 +60,14 @@ type Backend struct {
 	plan    []byte // for GPUs that come back
 	library *trt.Library
 	decoder *decode.Decoder
-	batch   int  // largest
-	half    bool // the network's input is float16
+	batch   int   // largest
+	half    bool  // the network's input is float16
+	pixels  int64 // bytes that a batch's images may take on a device
 	pool    *pool
 
-	mu   sync.Mutex // held while a GPU is opened anew
-	gpus []*gpu
+	mu     sync.Mutex // held while a GPU is opened anew
+	gpus   []*gpu
+	memory []deviceMemory // of each
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -63,6 +78,12 @@ type gpu struct {
 	module *Module
 	engine *trt.Engine
 	slots  []*slot
+}
+
+// deviceMemory is what is known of a device's memory without a lock.
+type deviceMemory struct {
+	limit  atomic.Int64
+	device atomic.Pointer[Device] // the last that was opened
 }
 
 // Open makes a plan ready to run on one or more GPUs. The plan must not change
@@ -79,11 +100,11 @@ func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Backend{config: c, plan: plan, library: library, decoder: decoder, pool: &pool{explain: c.Explain}}
-	for _, ordinal := range c.Devices {
-		g := &gpu{}
-		b.gpus = append(b.gpus, g)
-		if err := b.open(g, ordinal); err != nil {
+	b := &Backend{config: c, plan: plan, library: library, decoder: decoder, pool: &pool{explain: c.Explain, limit: c.HostMemory}}
+	b.memory = make([]deviceMemory, len(c.Devices))
+	for i, ordinal := range c.Devices {
+		b.gpus = append(b.gpus, &gpu{})
+		if err := b.open(i); err != nil {
 			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())
 		}
 		device, err := OpenDevice(ordinal)
@@ -95,11 +116,13 @@ func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 	return b, nil
 }
 
-// open makes one GPU ready.
-func (b *Backend) open(g *gpu, ordinal int) (err error) {
-	if g.device, err = OpenDevice(ordinal); err != nil {
+// open makes one of the GPUs ready.
+func (b *Backend) open(i int) (err error) {
+	g := b.gpus[i]
+	if g.device, err = OpenDevice(b.config.Devices[i]); err != nil {
 		return err
 	}
+	b.memory[i].device.Store(g.device)
 	if g.module, err = g.device.Load(); err != nil {
 		return err
 	}
@@ -113,6 +136,9 @@ func (b *Backend) open(g *gpu, ordinal int) (err error) {
 	if err != nil {
 		return err
 	}
+	if b.config.Batch > 0 {
+		shape.largest = max(min(shape.largest, b.config.Batch), shape.least)
+	}
 	b.batch, b.half = shape.largest, shape.input.DType == "float16"
 	lost := func(err error) error { return lossOf(g.device, err, b.config.Explain) }
 	for range b.config.Slots {
@@ -121,6 +147,38 @@ func (b *Backend) open(g *gpu, ordinal int) (err error) {
 			return err
 		}
 		g.slots = append(g.slots, s)
+	}
+	return b.share(i)
+}
+
+// minRoom is the least that a slot gets for images: one of 12 megapixels.
+const minRoom = 48 << 20
+
+// share settles how much of a device's memory its slots may take for what depends
+// on the images: three quarters of it for pixels, the rest for candidates beyond
+// the usual.
+func (b *Backend) share(i int) error {
+	g := b.gpus[i]
+	fixed := g.device.taken.Load()
+	room := b.config.DeviceMemory - fixed
+	if b.config.DeviceMemory == 0 {
+		free, _, err := g.device.Memory()
+		if err != nil {
+			return err
+		}
+		room = int64(free / 2)
+	} else if need := int64(len(g.slots)) * minRoom; room < need {
+		return fmt.Errorf("%w: %d batches at once of %d images take %s of device memory and at least %s for images, the limit is %s: "+
+			"a smaller batch, or fewer at once, or a higher limit", backend.ErrMemoryLimit, len(g.slots), b.batch,
+			humanize.IBytes(uint64(fixed)), humanize.IBytes(uint64(need)), humanize.IBytes(uint64(b.config.DeviceMemory)))
+	}
+	b.memory[i].limit.Store(fixed + room)
+	each := room / int64(len(g.slots))
+	for _, s := range g.slots {
+		s.limits = roomLimits{pixels: each / 4 * 3, candidates: each / 4}
+	}
+	if b.pixels == 0 || each/4*3 < b.pixels {
+		b.pixels = each / 4 * 3
 	}
 	return nil
 }
@@ -238,8 +296,43 @@ func (b *Backend) Device() string {
 // Device implements backend.Lane.
 func (s *slot) Device() string { return s.device.String() }
 
-// Lost implements backend.Backend.
-func (b *Backend) Lost(err error) bool { return errors.Is(err, ErrLost) }
+// Classify implements backend.Backend.
+func (b *Backend) Classify(err error) schedule.Failure {
+	switch {
+	case errors.Is(err, ErrLost):
+		return schedule.DeviceLost
+	case errors.Is(err, backend.ErrMemoryLimit):
+		return schedule.Refused
+	}
+	return schedule.Failed
+}
+
+// Copies implements backend.Backend: images are read into pinned memory.
+func (b *Backend) Copies() bool { return true }
+
+// Size implements backend.Backend.
+func (b *Backend) Size(p *backend.Picture) int64 {
+	if s := backend.Staged[stagedPicture](p); !s.tensor {
+		return int64(s.size)
+	}
+	return 0
+}
+
+// BatchBytes implements backend.Backend.
+func (b *Backend) BatchBytes() int64 { return b.pixels }
+
+// Memory implements backend.Backend.
+func (b *Backend) Memory() backend.Memory {
+	m := backend.Memory{HostLimit: b.config.HostMemory, Host: b.pool.bytes()}
+	for i, ordinal := range b.config.Devices {
+		of := backend.DeviceMemory{Device: fmt.Sprintf("cuda:%d", ordinal), Limit: b.memory[i].limit.Load()}
+		if device := b.memory[i].device.Load(); device != nil {
+			of.Taken = device.taken.Load()
+		}
+		m.Devices = append(m.Devices, of)
+	}
+	return m
+}
 
 // Reopen implements backend.Backend. A GPU whose context does not answer is left
 // as it is, for the next try.
@@ -259,7 +352,7 @@ func (b *Backend) Reopen(device string) ([]backend.Lane, error) {
 				return nil, err
 			}
 		}
-		if err := b.open(g, ordinal); err != nil {
+		if err := b.open(i); err != nil {
 			return nil, errors.Join(err, g.close())
 		}
 		return g.lanes(), nil

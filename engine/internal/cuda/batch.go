@@ -58,7 +58,7 @@ func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 	if err := s.place(pictures, header); err != nil {
 		return err
 	}
-	s.setBlock(header, len(pictures), conf)
+	s.setBlock(header, len(pictures), conf, s.candidates.device.Address(), capacity)
 	if err := s.do(func() error {
 		if err := s.copyIn(pictures); err != nil {
 			return err
@@ -70,7 +70,7 @@ func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 	}); err != nil {
 		return err
 	}
-	if err := s.makeRoom(header, len(pictures), conf, bucket); err != nil {
+	if err := s.fetch(header, len(pictures), conf, bucket); err != nil {
 		return err
 	}
 	timing := backend.Timing{Network: time.Since(start)}
@@ -81,13 +81,12 @@ func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 	}
 	timing.Pictures = len(pictures)
 	for i, p := range pictures {
-		var n int
-		n, p.NonFinite = kernels.Counts(&header.found[i])
-		first := (*decode.Candidate)(unsafe.Pointer(&s.candidates.host.Bytes()[i*s.capacity*kernels.CandidateSize]))
-		p.Candidates = append(p.Candidates[:0], unsafe.Slice(first, n)...)
+		_, p.NonFinite = kernels.Counts(&header.found[i])
+		p.Candidates = append(p.Candidates[:0], s.found(i)...)
 		p.Timing = timing
 	}
-	return s.capture(bucket)
+	s.room.used(time.Now())
+	return errors.Join(s.shrinkRoom(), s.capture(bucket))
 }
 
 // place says in the header where each picture will lie on the device.
@@ -110,25 +109,8 @@ func (s *slot) place(pictures []*backend.Picture, h header) error {
 			continue
 		}
 		swapped := staged.swapped != (s.pre.ChannelOrder == decode.BGR)
-		h.pictures[i] = kernels.NewPicture(s.pixels.Address()+at, 3*p.Fit.PictureW, p.Fit, swapped)
+		h.pictures[i] = kernels.NewPicture(s.room.pixels.Address()+at, 3*p.Fit.PictureW, p.Fit, swapped)
 		at += uint64(staged.size)
-	}
-	return nil
-}
-
-// growPixels makes room for size bytes of pixels on the device.
-func (s *slot) growPixels(size int) error {
-	if size == 0 || (s.pixels != nil && s.pixels.Size() >= size) {
-		return nil
-	}
-	larger, err := s.device.Alloc(size)
-	if err != nil {
-		return err
-	}
-	old := s.pixels
-	s.pixels = larger
-	if old != nil {
-		return old.Close()
 	}
 	return nil
 }
@@ -171,7 +153,7 @@ func (s *slot) copyIn(pictures []*backend.Picture) error {
 		staged := backend.Staged[stagedPicture](p)
 		to := s.input.memory.Address() + uint64(i*s.input.rowBytes())
 		if !staged.tensor {
-			to = s.pixels.Address() + at
+			to = s.room.pixels.Address() + at
 			at += uint64(staged.size)
 		}
 		if err := s.stream.CopyIn(to, staged.bytes()); err != nil {
@@ -184,15 +166,15 @@ func (s *slot) copyIn(pictures []*backend.Picture) error {
 	return s.clock.mark(copiedIn, s.stream)
 }
 
-// setBlock tells the kernels about a batch.
-func (s *slot) setBlock(h header, pictures int, conf float32) {
+// setBlock tells the kernels about a batch, and where its candidates go.
+func (s *slot) setBlock(h header, pictures int, conf float32, candidates uint64, capacity int) {
 	found, first, _ := headerParts(s.shape.largest)
 	at := s.header.device.Address()
 	kernels.SetLetterbox(h.block, at+uint64(first), pictures, kernels.Input{
 		Address: s.input.memory.Address(), Width: s.width, Height: s.height, Half: s.input.half, Range: s.pre.PixelRange,
 	})
 	kernels.SetDecode(h.block, s.views.Address(), pictures, s.decoder, conf, kernels.Candidates{
-		Found: at + uint64(found), Address: s.candidates.device.Address(), Capacity: s.capacity,
+		Found: at + uint64(found), Address: candidates, Capacity: capacity,
 	})
 }
 
@@ -214,43 +196,21 @@ func (s *slot) network(b *bucket) error {
 // decode adds the decode of a bucket to the stream, and copies out what it
 // finds.
 func (s *slot) decode(b *bucket) error {
-	grid, block := DecodeGrid(s.positions, s.viewCount, b.size)
-	found, pictures, _ := headerParts(s.shape.largest)
 	return errors.Join(
-		s.stream.Launch(s.module.Decode, grid, block, s.header.device.Address()),
+		s.launchDecode(b),
 		s.clock.mark(decoded, s.stream),
-		s.stream.CopyOut(s.header.host.Bytes()[found:pictures], s.header.device.Address()+uint64(found)),
-		s.stream.CopyOut(s.candidates.host.Bytes()[:b.size*s.capacity*kernels.CandidateSize], s.candidates.device.Address()),
+		s.copyFound(),
+		s.stream.CopyOut(s.candidates.host.Bytes()[:b.size*capacity*kernels.CandidateSize], s.candidates.device.Address()),
 		s.clock.mark(copiedOut, s.stream))
 }
 
-// makeRoom decodes a batch again, with more room, where a picture has more
-// candidates than there was room for.
-func (s *slot) makeRoom(h header, pictures int, conf float32, b *bucket) error {
-	most := 0
-	for i := range pictures {
-		n, _ := kernels.Counts(&h.found[i])
-		most = max(most, n)
-	}
-	if most <= s.capacity {
-		return nil
-	}
-	for _, other := range s.buckets {
-		if err := other.dropGraph(); err != nil { // it has the old memory in it
-			return err
-		}
-	}
-	capacity := s.capacity
-	for capacity < most {
-		capacity *= 2
-	}
-	if err := s.candidates.grow(s.device, s.shape.largest*capacity*kernels.CandidateSize); err != nil {
-		return err
-	}
-	s.capacity = capacity
-	clear(h.found)
-	s.setBlock(h, pictures, conf)
-	return s.do(func() error {
-		return errors.Join(s.stream.CopyIn(s.header.device.Address(), s.header.host.Bytes()), s.decode(b))
-	})
+func (s *slot) launchDecode(b *bucket) error {
+	grid, block := DecodeGrid(s.positions, s.viewCount, b.size)
+	return s.stream.Launch(s.module.Decode, grid, block, s.header.device.Address())
+}
+
+// copyFound adds the copy of what the decode has counted.
+func (s *slot) copyFound() error {
+	found, pictures, _ := headerParts(s.shape.largest)
+	return s.stream.CopyOut(s.header.host.Bytes()[found:pictures], s.header.device.Address()+uint64(found))
 }

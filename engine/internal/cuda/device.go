@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"gorgonia.org/cu"
 )
@@ -19,6 +20,7 @@ type Device struct {
 	// making is held while TensorRT makes a context and while work is captured:
 	// what it does then may not happen beside a capture.
 	making sync.Mutex
+	taken  atomic.Int64 // bytes of Buffers
 }
 
 // Count returns how many GPUs the driver sees.

@@ -44,6 +44,8 @@ func (e *Error) Lost() bool {
 	}, e.Status)
 }
 
+func (e *Error) outOfMemory() bool { return e.Status == C.CUDA_ERROR_OUT_OF_MEMORY }
+
 // statusName returns the name that cuda.h has for a status.
 func statusName(status int) string {
 	var name *C.char

@@ -27,6 +27,13 @@ func isLost(err error) bool {
 	return false
 }
 
+// isOutOfMemory reports whether an error is, or holds among others, the driver's
+// that there is no more memory.
+func isOutOfMemory(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && failure.outOfMemory()
+}
+
 // unlessLost returns an error of freeing, but none where the GPU is lost: what it
 // had is gone with it.
 func unlessLost(err error) error {

@@ -26,6 +26,7 @@ func (d *Device) Alloc(size int) (*Buffer, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.taken.Add(int64(size))
 	return b, nil
 }
 
@@ -43,6 +44,7 @@ func (b *Buffer) Close() error {
 	}
 	pointer := b.pointer
 	b.pointer = 0
+	b.device.taken.Add(-int64(b.size))
 	return b.device.Do(func() error { return refused("cuMemFree", cu.MemFree(pointer)) })
 }
 
@@ -68,9 +70,9 @@ func (d *Device) AllocPinned(size int) (*Pinned, error) {
 // after Close.
 func (p *Pinned) Bytes() []byte { return p.bytes }
 
-// Close frees the memory. It is safe to call twice.
+// Close frees the memory, if there is any. It is safe to call twice.
 func (p *Pinned) Close() error {
-	if p.bytes == nil {
+	if p == nil || p.bytes == nil {
 		return nil
 	}
 	at := unsafe.Pointer(unsafe.SliceData(p.bytes))

@@ -32,10 +32,7 @@ func TestPoolShrinks(t *testing.T) {
 		kept := func() (n int) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			for _, free := range p.free {
-				n += len(free)
-			}
-			return n
+			return len(p.idle)
 		}
 		gone := func(m *Pinned) bool {
 			p.mu.Lock()
@@ -47,7 +44,7 @@ func TestPoolShrinks(t *testing.T) {
 			p.put(m)
 		}
 		time.Sleep(idleTime * 2 / 3)
-		if again := get(8000); again != second {
+		if again := get(4900); again != second {
 			t.Error("memory that was there was not taken")
 		}
 		p.put(second)
@@ -66,7 +63,7 @@ func TestPoolShrinks(t *testing.T) {
 		p.put(get(100_000))
 		if !simgpu.Real() { // one is freed on a lost GPU while it is idle, one by Close
 			p.mu.Lock()
-			p.free[class(5000)][0].since = time.Now().Add(-idleTime)
+			p.idle[0].since = time.Now().Add(-idleTime)
 			p.mu.Unlock()
 			simgpu.Lose(0, illegalAddress)
 			defer simgpu.Lose(0, 0)
@@ -80,4 +77,49 @@ func TestPoolShrinks(t *testing.T) {
 		}
 		time.Sleep(2 * idleTime) // the timer of what was freed
 	})
+}
+
+// A limit is kept by freeing what is idle, and memory is at most an eighth more
+// than was asked for.
+func TestPoolLimit(t *testing.T) {
+	simgpu.CheckClean(t)
+	d, err := OpenDevice(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pool{devices: []*Device{d}, limit: 1 << 20}
+	for _, size := range []int{100_000, 200_000, 500_000, 300_001, 1 << 20, 77, 900_000, 4096} {
+		m, err := p.get(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(m.Bytes()); n < size || n > max(size+size/8, 4096) {
+			t.Errorf("%d bytes for %d", n, size)
+		}
+		p.put(m)
+		if n := p.bytes(); n > p.limit {
+			t.Errorf("%d bytes are pinned, the limit is %d", n, p.limit)
+		}
+	}
+	if !simgpu.Real() { // there is less than the limit: what is idle is given up
+		simgpu.Fail("cuMemHostAlloc", 1, outOfMemory)
+		m, err := p.get(50_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.bytes() != int64(len(m.Bytes())) {
+			t.Errorf("%d bytes are pinned, %d in use", p.bytes(), len(m.Bytes()))
+		}
+		simgpu.Fail("cuMemHostAlloc", 1, outOfMemory)
+		if _, err := p.get(50_000); err == nil {
+			t.Error("memory where there is none")
+		}
+		if p.bytes() != int64(len(m.Bytes())) {
+			t.Errorf("%d bytes are pinned, %d in use", p.bytes(), len(m.Bytes()))
+		}
+		p.put(m)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
 }

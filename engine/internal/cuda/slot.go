@@ -36,11 +36,12 @@ type slot struct {
 	outputs     []tensor
 	views       *Buffer
 	viewCount   int
-	positions   int     // of the largest view
-	pixels      *Buffer // nil until there are any
-	header      staged  // see headerOf
-	candidates  staged  // capacity for each picture
-	capacity    int
+	positions   int    // of the largest view
+	header      staged // see headerOf
+	candidates  staged // capacity for each image
+	counts      []int  // of each image's candidates
+	room        room
+	limits      roomLimits
 }
 
 // tensor is an input or output of the network in device memory.
@@ -51,15 +52,16 @@ type tensor struct {
 	memory *Buffer
 }
 
-// firstCapacity is the room for candidates of a picture that a slot begins
-// with; it grows to what a picture has needed.
-const firstCapacity = 1024
+// capacity is how many candidates of each image are copied out with every batch.
+// Those of an image that has more are fetched by themselves, see decodeAgain.
+const capacity = 1024
 
 func newSlot(device *Device, module *Module, engine *trt.Engine, shape batches, decoder *decode.Decoder, c Config, lost func(error) error) (*slot, error) {
 	s := &slot{
 		device: device, module: module, engine: engine, decoder: decoder, shape: shape, height: c.Height, width: c.Width, pre: c.Preprocess,
-		log: c.Log, graphs: !c.NoGraphs, lost: lost, buckets: map[int]*bucket{}, capacity: firstCapacity,
+		log: c.Log, graphs: !c.NoGraphs, lost: lost, buckets: map[int]*bucket{},
 	}
+	s.room.free = s.freeIdle
 	if err := s.prepare(c.StageTimes); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -99,7 +101,8 @@ func (s *slot) prepare(stageTimes bool) error {
 	if err := s.header.grow(s.device, size); err != nil {
 		return err
 	}
-	return s.candidates.grow(s.device, s.shape.largest*s.capacity*kernels.CandidateSize)
+	s.counts = make([]int, s.shape.largest)
+	return s.candidates.grow(s.device, s.shape.largest*capacity*kernels.CandidateSize)
 }
 
 // inputDims is the input's shape for a number of pictures.
@@ -189,7 +192,11 @@ func (s *slot) use(f func() error) error {
 	if s.closed {
 		return fmt.Errorf("%s: %w and opened anew: try again", s.device, ErrLost)
 	}
-	return s.lost(f())
+	err := f()
+	if err != nil && !isLost(err) {
+		err = errors.Join(err, s.stream.Drain()) // TensorRT does not say what the driver told it
+	}
+	return s.lost(err)
 }
 
 // do adds to the stream and waits until it is done, also where something
@@ -215,7 +222,7 @@ func (s *slot) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	errs := []error{s.header.Close(), s.candidates.Close()}
+	errs := []error{s.header.Close(), s.candidates.Close(), s.room.close()}
 	for _, b := range s.buckets {
 		errs = append(errs, b.close(s.device))
 	}
@@ -223,7 +230,7 @@ func (s *slot) Close() error {
 		errs = append(errs, s.stream.Close())
 	}
 	errs = append(errs, s.clock.Close())
-	memory := []*Buffer{s.pixels, s.activations, s.views, s.input.memory}
+	memory := []*Buffer{s.activations, s.views, s.input.memory}
 	for _, o := range s.outputs {
 		memory = append(memory, o.memory)
 	}

@@ -38,7 +38,7 @@ func (b *Backend) readInto(s *stagedPicture, source imaging.Source) (width, heig
 		if err := raw.Check(); err != nil {
 			return 0, 0, err
 		}
-		pix, err := b.room(s, 3*raw.Width*raw.Height)
+		pix, err := b.pinnedFor(s, 3*raw.Width*raw.Height)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -48,13 +48,13 @@ func (b *Backend) readInto(s *stagedPicture, source imaging.Source) (width, heig
 	}
 	var memory imaging.Memory
 	if _, ok := source.(*imaging.Picture); !ok { // it has to be decoded
-		memory = func(bytes int) ([]byte, error) { return b.room(s, bytes) }
+		memory = func(bytes int) ([]byte, error) { return b.pinnedFor(s, bytes) }
 	}
 	picture, err := imaging.Load(source, memory)
 	if err != nil {
 		return 0, 0, err
 	}
-	pix, err := b.room(s, len(picture.Pix))
+	pix, err := b.pinnedFor(s, len(picture.Pix))
 	if err != nil {
 		return 0, 0, err
 	}
@@ -72,7 +72,7 @@ func (b *Backend) StageTensor(p *backend.Picture, tensor backend.Tensor) error {
 	s := backend.Staged[stagedPicture](p)
 	*s = stagedPicture{memory: s.memory, tensor: true}
 	if b.half {
-		to, err := b.room(s, 2*len(tensor))
+		to, err := b.pinnedFor(s, 2*len(tensor))
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (b *Backend) StageTensor(p *backend.Picture, tensor backend.Tensor) error {
 			halves[i] = float16.Fromfloat32(v)
 		}
 	} else {
-		to, err := b.room(s, 4*len(tensor))
+		to, err := b.pinnedFor(s, 4*len(tensor))
 		if err != nil {
 			return err
 		}
@@ -91,11 +91,11 @@ func (b *Backend) StageTensor(p *backend.Picture, tensor backend.Tensor) error {
 	return nil
 }
 
-// room returns pinned memory of a staged picture's, kept from one to the next.
-func (b *Backend) room(s *stagedPicture, size int) ([]byte, error) {
+// pinnedFor returns pinned memory of a staged image's, kept from one to the next.
+func (b *Backend) pinnedFor(s *stagedPicture, size int) ([]byte, error) {
 	s.size = size
 	if s.memory != nil {
-		if class(size) == class(len(s.memory.Bytes())) {
+		if backend.RoundUp(size) == len(s.memory.Bytes()) {
 			return s.memory.Bytes()[:size], nil
 		}
 		b.pool.put(s.memory)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
+	"github.com/trtdet/trtdet/engine/internal/schedule"
 	"github.com/trtdet/trtdet/model"
 )
 
@@ -162,8 +163,22 @@ func (b *Backend) Lanes() []backend.Lane {
 	return lanes
 }
 
-// Lost implements backend.Backend.
-func (b *Backend) Lost(error) bool { return false }
+// Classify implements backend.Backend.
+func (b *Backend) Classify(error) schedule.Failure { return schedule.Failed }
+
+// Copies implements backend.Backend: what is given as pixels or as a tensor is
+// read where it lies.
+func (b *Backend) Copies() bool { return false }
+
+// Size implements backend.Backend.
+func (b *Backend) Size(*backend.Picture) int64 { return 0 }
+
+// BatchBytes implements backend.Backend.
+func (b *Backend) BatchBytes() int64 { return 0 }
+
+// Memory implements backend.Backend. What images are decoded into is the garbage
+// collector's.
+func (b *Backend) Memory() backend.Memory { return backend.Memory{} }
 
 // Reopen implements backend.Backend.
 func (b *Backend) Reopen(device string) ([]backend.Lane, error) {

@@ -1,7 +1,6 @@
 package ort
 
 import (
-	"math/bits"
 	"sync"
 
 	"github.com/trtdet/trtdet/decode"
@@ -50,24 +49,32 @@ func (b *Backend) Unstage(p *backend.Picture) {
 	*s = stagedPicture{}
 }
 
-// pool is memory that pictures are decoded into, by its size's power of two. The
-// garbage collector takes what has not been needed for two of its rounds.
-type pool [64]sync.Pool
+// pool is memory that images are decoded into, by its size. The garbage collector
+// takes what has not been needed for two of its rounds.
+type pool struct{ bySize sync.Map } // of *sync.Pool by int
 
 type memory struct{ bytes []byte }
 
 // get returns memory of at least size bytes, whatever is in it.
 func (p *pool) get(size int) *memory {
-	class := bits.Len(uint(max(size, 1) - 1))
-	if m, ok := p[class].Get().(*memory); ok {
+	size = backend.RoundUp(size)
+	if m, ok := p.of(size).Get().(*memory); ok {
 		return m
 	}
-	return &memory{make([]byte, 1<<class)}
+	return &memory{make([]byte, size)}
 }
 
 // put gives memory back, if there is any.
 func (p *pool) put(m *memory) {
 	if m != nil {
-		p[bits.Len(uint(len(m.bytes)-1))].Put(m)
+		p.of(len(m.bytes)).Put(m)
 	}
+}
+
+func (p *pool) of(size int) *sync.Pool {
+	if found, ok := p.bySize.Load(size); ok {
+		return found.(*sync.Pool)
+	}
+	found, _ := p.bySize.LoadOrStore(size, &sync.Pool{})
+	return found.(*sync.Pool)
 }

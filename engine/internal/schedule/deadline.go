@@ -6,53 +6,81 @@ import (
 	"time"
 )
 
-// tooLate is the error of a call whose deadline cannot be kept behind as many
-// other pictures, nil where it can be or where nobody knows.
-func (s *Scheduler[T]) tooLate(c *Call[T], ahead int) error {
+// tooLate is the error of a call whose deadline cannot be kept, nil where it can
+// be or where nobody knows. What counts is the batch that runs, what comes before
+// the call, and the batch that it will be in.
+func (s *Scheduler[T]) tooLate(c *Call[T]) error {
 	if c.deadline.IsZero() {
 		return nil
 	}
-	// the lane that is expected to answer first, its share of what is ahead before
-	var soonest *lane[T]
-	least := time.Duration(-1)
-	share := ahead / max(s.open, 1)
-	n := len(c.Items)
+	now := time.Now()
+	n, share := len(c.Items), s.ahead(c)/max(s.available, 1)
+	var fastest *device[T]
+	shortest := time.Duration(-1)
 	for _, d := range s.devices {
-		if d.out {
+		if !d.takes() {
 			continue
 		}
-		for _, l := range d.lanes {
-			wait := l.measure.of(n) + time.Duration(share/s.config.Batch)*l.measure.of(s.config.Batch)
-			if least < 0 || wait < least {
-				soonest, least = l, wait
+		run := d.measure.least(min(share%s.config.Batch+n, s.config.Batch)) +
+			time.Duration(share/s.config.Batch)*d.measure.of(s.config.Batch)
+		for _, l := range d.streams {
+			wait := run
+			if l.busy && l.until.After(now) {
+				wait += l.until.Sub(now)
+			}
+			if shortest < 0 || wait < shortest {
+				fastest, shortest = d, wait
 			}
 		}
 	}
-	if soonest == nil || time.Until(c.deadline) >= least {
+	if fastest == nil || c.deadline.Sub(now) >= shortest {
 		return nil
 	}
-	if !s.running() {
-		soonest.measure.doubt(n)
+	if s.idle() {
+		fastest.measure.doubt()
 	}
-	s.stats.Late += uint64(n)
-	return fmt.Errorf("%w: an answer takes about %s", context.DeadlineExceeded, least.Round(time.Microsecond))
+	return fmt.Errorf("%w: an answer takes about %s", context.DeadlineExceeded, shortest.Round(time.Microsecond))
 }
 
-// running reports whether any lane runs.
-func (s *Scheduler[T]) running() bool {
-	for _, d := range s.devices {
-		if d.running > 0 {
-			return true
+// ahead is how many images come before a call's.
+func (s *Scheduler[T]) ahead(c *Call[T]) int {
+	n := 0
+	for _, e := range s.ready {
+		if e.call != c && e.key <= c.key {
+			n++
 		}
 	}
-	return false
+	for _, r := range s.reading {
+		if r != c && r.key <= c.key {
+			n += len(r.Items)
+		}
+	}
+	if len(s.queue.calls) > 0 {
+		s.queue.place(c)
+		for _, w := range s.queue.calls {
+			if w != c && w.before(c) {
+				n += len(w.Items)
+			}
+		}
+	}
+	return n
 }
 
-// latest is when what is ready has to go for every deadline to be kept by a batch
-// that takes as long; zero where there is none.
-func (s *Scheduler[T]) latest(takes time.Duration) time.Time {
+// idle reports whether no stream runs.
+func (s *Scheduler[T]) idle() bool {
+	for _, d := range s.devices {
+		if d.running > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// latest is when the first images that are ready have to go for their deadlines to
+// be kept by a batch that takes as long; zero where they have none.
+func latest[T any](entries []entry[T], takes time.Duration) time.Time {
 	var latest time.Time
-	for _, e := range s.ready {
+	for _, e := range entries {
 		if at := e.call.deadline; !at.IsZero() && (latest.IsZero() || at.Add(-takes).Before(latest)) {
 			latest = at.Add(-takes)
 		}
@@ -60,16 +88,13 @@ func (s *Scheduler[T]) latest(takes time.Duration) time.Time {
 	return latest
 }
 
-// unwanted is the error of a call that nobody waits for any more, or whose
-// deadline cannot be kept by a batch that begins now; nil where it can be.
-func (s *Scheduler[T]) unwanted(c *Call[T], now time.Time, takes time.Duration) error {
-	if err := c.ctx.Err(); err != nil {
-		s.stats.Canceled++
-		return err
+// inTime returns how many of the entries, the first ones, a device runs as one
+// batch: as many as their deadlines leave time for.
+func (d *device[T]) inTime(entries []entry[T], now time.Time) int {
+	for n := len(entries); n > 1; n-- {
+		if start := latest(entries[:n], d.measure.of(n)); start.IsZero() || !start.Before(now) {
+			return n
+		}
 	}
-	if c.deadline.IsZero() || c.deadline.Sub(now) >= takes {
-		return nil
-	}
-	s.stats.Late++
-	return fmt.Errorf("%w: a batch takes about %s", context.DeadlineExceeded, takes.Round(time.Microsecond))
+	return 1
 }

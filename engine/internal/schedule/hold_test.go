@@ -12,8 +12,8 @@ import (
 
 func TestMaxDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lane := &testLane{device: "a", takes: fixed(time.Millisecond)}
-		s := start(t, Config[*picture]{MaxDelay: time.Second}, lane)
+		lane := &testStream{device: "a", takes: fixed(time.Millisecond)}
+		s := start(t, Config[*image]{MaxDelay: time.Second}, lane)
 		begin := time.Now()
 		var all sync.WaitGroup
 		for i := range 4 {
@@ -40,8 +40,8 @@ func TestMaxDelay(t *testing.T) {
 func TestMaxDelayKnowsWhoIsAround(t *testing.T) {
 	for _, nap := range []func(time.Duration){nil, time.Sleep} {
 		synctest.Test(t, func(t *testing.T) {
-			one, two := &testLane{device: "a", takes: fixed(time.Millisecond)}, &testLane{device: "a", takes: fixed(time.Millisecond)}
-			s := start(t, Config[*picture]{MaxDelay: 500 * time.Microsecond, Nap: nap}, one, two)
+			one, two := &testStream{device: "a", takes: fixed(time.Millisecond)}, &testStream{device: "a", takes: fixed(time.Millisecond)}
+			s := start(t, Config[*image]{MaxDelay: 500 * time.Microsecond, Nap: nap}, one, two)
 			rounds := func(n int) {
 				for range n {
 					if _, err := do(t.Context(), s, "", 1); err != nil {
@@ -85,7 +85,7 @@ func TestMaxDelayKnowsWhoIsAround(t *testing.T) {
 func TestMaxDelayEndsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const takes, most = 9 * time.Millisecond, 5 * time.Millisecond
-		s := start(t, Config[*picture]{MaxDelay: most}, &testLane{device: "a", takes: fixed(takes)})
+		s := start(t, Config[*image]{MaxDelay: most}, &testStream{device: "a", takes: fixed(takes)})
 		once := func(d time.Duration) (time.Duration, error) {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			defer cancel()
@@ -102,7 +102,7 @@ func TestMaxDelayEndsEarly(t *testing.T) {
 		if took, err := once(time.Minute); err != nil || took != most+takes {
 			t.Errorf("held after another was given up: %s, %v", took, err)
 		}
-		for range fewestMeasured {
+		for range minMeasured {
 			if _, err := once(time.Minute); err != nil {
 				t.Fatal(err)
 			}

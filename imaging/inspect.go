@@ -1,0 +1,77 @@
+package imaging
+
+import (
+	"fmt"
+	"image"
+)
+
+// Info is what reading a source takes.
+type Info struct {
+	// Width and Height in pixels, before an EXIF orientation turns them.
+	Width, Height int
+	// Bytes is the memory that it takes: 3 bytes a pixel, and what the file's
+	// decoder needs beside them.
+	Bytes int64
+}
+
+// Inspect looks at a source, of a file at its header, without reading its pixels.
+// The errors are those of Load that are known before that.
+func Inspect(s Source) (info Info, err error) {
+	decoder := int64(0) // bytes a pixel
+	switch s := s.(type) {
+	case *Picture:
+		if err := s.check(); err != nil {
+			return Info{}, err
+		}
+		info.Width, info.Height = s.Width, s.Height
+	case *Raw:
+		if err := s.Check(); err != nil {
+			return Info{}, err
+		}
+		info.Width, info.Height = s.Width, s.Height
+	case Encoded:
+		l := s.Limits.withDefaults()
+		if err := l.checkBytes(len(s.Data)); err != nil {
+			return Info{}, err
+		}
+		f, config, err := header(s.Data, l)
+		if err != nil {
+			return Info{}, err
+		}
+		info.Width, info.Height = config.Width, config.Height
+		if _, err := turboJPEG(); err != nil || f.name != "jpeg" {
+			decoder = 4 // Go's decoders make an image of their own
+		}
+	case Image:
+		if info.Width, info.Height, err = s.size(); err != nil {
+			return Info{}, err
+		}
+	default:
+		return Info{}, fmt.Errorf("%w: no picture at all", ErrUnsupported)
+	}
+	info.Bytes = (3 + decoder) * int64(info.Width) * int64(info.Height)
+	return info, nil
+}
+
+// size returns an image's size in pixels.
+func (i Image) size() (width, height int, err error) {
+	if i.Image == nil || i.Bounds().Empty() {
+		return 0, 0, fmt.Errorf("%w: an image of no pixels", ErrDamaged)
+	}
+	b := i.Bounds()
+	return b.Dx(), b.Dy(), Limits{}.withDefaults().check(b.Dx(), b.Dy())
+}
+
+// RunsOtherCode reports whether to read a source calls methods of a type that is
+// neither of Go's image package nor of this one: they may panic, or not return.
+func RunsOtherCode(s Source) bool {
+	i, ok := s.(Image)
+	if !ok {
+		return false
+	}
+	switch i.Image.(type) { // an image.Paletted has colors of any type
+	case *Picture, *image.YCbCr, *image.Gray, *image.Gray16, *image.NRGBA, *image.NRGBA64, *image.RGBA, *image.RGBA64, *image.CMYK:
+		return false
+	}
+	return true
+}
