@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -166,7 +167,7 @@ func (s *Scheduler[T]) pick(now time.Time, at int) *stream[T] {
 func (s *Scheduler[T]) serve(l *stream[T]) {
 	for range l.work {
 		start := time.Now()
-		err := l.Run(l.batch.items, l.interrupted)
+		err := l.run()
 		end := time.Now()
 		s.mu.Lock()
 		s.batchDone(l, err, end, end.Sub(start))
@@ -179,6 +180,17 @@ func (s *Scheduler[T]) serve(l *stream[T]) {
 			s.giveBack(c, release)
 		}
 	}
+}
+
+// run runs the batch. A panic is an error like another: what a caller's image lies
+// in may have changed under it.
+func (l *stream[T]) run() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s panicked: %v\n%s", l.Device(), v, debug.Stack())
+		}
+	}()
+	return l.Run(l.batch.items, l.interrupted)
 }
 
 // interrupted returns a context that ends when nobody waits for a stream's batch.
