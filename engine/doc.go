@@ -34,18 +34,25 @@
 // fuller batches, at less cost to who waits than it seems (docs/library.md).
 //
 // Callers take turns: a call at a time from each, where a caller is what
-// WithCaller names, or else each call its own. At most Options.QueueLimit pictures
-// wait for their turn; a call beyond that ends in ErrOverloaded at once. A call
-// whose context is canceled leaves the queue and costs the device nothing; one
-// that is being computed returns when its batch is done. A deadline of the
-// context that has passed, or that the measured time of a batch says cannot be
-// kept, ends the call at once with context.DeadlineExceeded.
+// WithCaller names, or else each call its own. The earliest deadline goes first
+// among them. At most Options.QueueLimit pictures wait; a call beyond that ends in
+// ErrOverloaded at once. What is read and computed takes at most Options.HostMemory
+// and DeviceMemory; a call that exceeds them by itself ends in ErrMemoryLimit. A
+// call whose context is canceled leaves the queue and costs the device nothing. A
+// deadline that has passed, or that the measured times of batches say cannot be
+// kept, ends the call with context.DeadlineExceeded, before its pictures are read
+// where that is known then.
 //
 // On several devices, or on one with several slots, a batch goes where it is
-// expected to be done first. A GPU that is lost is taken out, what it had is
-// computed by the others, and it is tried again after a second, two, four ... up
-// to a minute; with none left calls end in ErrLost. Stats has all of that, and the
-// last changes of each device; Options.Log gets the latter too.
+// expected to be done first. What a GPU fails is computed by another, or picture by
+// picture; a GPU that fails again and again is suspended, and one that is lost is
+// opened anew. Both are tried again after a second, two, four ... up to a minute.
+// With none left calls end in ErrLost. Stats has all of that, and the last changes
+// of each device; Options.Log gets the latter too.
+//
+// What is handed in, pictures, contexts and log handlers, may panic or block: that
+// call ends in a *PanicError, or waits, and no other notices. Log handlers are
+// called from a goroutine of their own and may call the Detector.
 //
 // Warmup has every slot run every size of batch, so that the first calls need not
 // wait for memory and CUDA graphs. Swap opens another model and has calls answered

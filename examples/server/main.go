@@ -23,12 +23,19 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
 )
 
-// mostBytes of a picture are read.
-const mostBytes = 16 << 20
+// mostBytes of a picture are read, and bodyBytes of all that are under way.
+const (
+	mostBytes = 16 << 20
+	bodyBytes = 512 << 20
+)
+
+var bodies = semaphore.NewWeighted(bodyBytes)
 
 func main() {
 	address := flag.String("listen", "localhost:8080", "address and port to listen on")
@@ -36,6 +43,8 @@ func main() {
 	flag.IntVar(&o.Batch, "batch", 0, "pictures at once (all that an engine takes, 1 on the CPU)")
 	flag.IntVar(&o.Slots, "slots", 0, "batches at once (2 of each GPU, 1 on the CPU)")
 	flag.DurationVar(&o.MaxDelay, "max-delay", 0, "how long a picture may be held for others to fill its batch")
+	flag.Int64Var(&o.HostMemory, "host-memory", 0, "bytes of memory for pictures (a quarter of what the process may use)")
+	flag.Int64Var(&o.DeviceMemory, "device-memory", 0, "bytes of each GPU's memory (what batch and slots need, and half of what is free)")
 	imgsz := flag.Int("imgsz", 0, "of the network's input, where it is free (640)")
 	flag.Parse()
 	o.Height, o.Width = *imgsz, *imgsz
@@ -86,6 +95,15 @@ func reload(detector *engine.Detector, model string) {
 }
 
 func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector) {
+	size := r.ContentLength
+	if size < 0 || size > mostBytes {
+		size = mostBytes
+	}
+	if !bodies.TryAcquire(size) {
+		http.Error(w, "too many pictures are being sent", http.StatusServiceUnavailable)
+		return
+	}
+	defer bodies.Release(size)
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBytes))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
@@ -102,6 +120,8 @@ func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector) {
 	case errors.Is(err, engine.ErrOverloaded), errors.Is(err, engine.ErrLost), errors.Is(err, context.DeadlineExceeded):
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	case ctx.Err() != nil: // nobody is there to read it
+	case errors.Is(err, engine.ErrMemoryLimit):
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 	case errors.Is(err, imaging.ErrDamaged), errors.Is(err, imaging.ErrTruncated), errors.Is(err, imaging.ErrUnsupported), errors.Is(err, imaging.ErrTooLarge):
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	default:
