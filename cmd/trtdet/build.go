@@ -171,12 +171,8 @@ func buildOptions(c *cli.Context) (*engine.BuildOptions, error) {
 		}
 		o.Targets = append(o.Targets, target)
 	}
-	if s := c.String("workspace"); s != "" {
-		bytes, err := humanize.ParseBytes(s)
-		if err != nil || bytes == 0 || bytes > 1<<50 {
-			return nil, usagef("--workspace %s: want a size such as 512MiB or 4GiB", s)
-		}
-		o.WorkspaceBytes = int64(bytes)
+	if o.WorkspaceBytes, err = parseSize("workspace", c.String("workspace")); err != nil {
+		return nil, err
 	}
 	if c.IsSet("opt-level") {
 		level := c.Int("opt-level")

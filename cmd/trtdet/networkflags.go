@@ -26,6 +26,10 @@ func deviceFlags() []cli.Flag {
 		&cli.StringFlag{Category: categoryRun, Name: "imgsz", Aliases: []string{"img", "img-size"}, Usage: "input `SIZE` in pixels, or HEIGHT,WIDTH",
 			DefaultText: "the model's, 640 where it is dynamic"},
 		&cli.IntFlag{Category: categoryRun, Name: "threads", Usage: "`N` threads on the CPU", DefaultText: "one per core"},
+		&cli.StringFlag{Category: categoryRun, Name: "host-memory", Usage: "maximum memory of images that are read and computed, as `SIZE`: 512MiB, 4GiB",
+			DefaultText: "a quarter of what the process may use"},
+		&cli.StringFlag{Category: categoryRun, Name: "device-memory", Usage: "maximum memory of each GPU beside TensorRT's own, as `SIZE`",
+			DefaultText: "what batch and slots need, and half of what is free for images"},
 	}
 }
 
@@ -71,6 +75,11 @@ func deviceOptions(c *cli.Context) (*engine.Options, error) {
 	}
 	if o.Height, o.Width, err = parseImgSize(c.String("imgsz")); err != nil {
 		return nil, err
+	}
+	for flag, to := range map[string]*int64{"host-memory": &o.HostMemory, "device-memory": &o.DeviceMemory} {
+		if *to, err = parseSize(flag, c.String(flag)); err != nil {
+			return nil, err
+		}
 	}
 	o.Head, err = hints(c)
 	return o, err

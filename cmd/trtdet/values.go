@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/trtdet/trtdet/engine"
 )
 
@@ -27,6 +29,18 @@ func parseImgSize(s string) (height, width int, err error) {
 		return sizes[0], sizes[1], nil
 	}
 	return 0, 0, usagef("--imgsz %s: want one size, or HEIGHT,WIDTH", s)
+}
+
+// parseSize reads a flag's number of bytes, such as 512MiB; 0 for none.
+func parseSize(flag, s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	bytes, err := humanize.ParseBytes(s)
+	if err != nil || bytes == 0 || bytes > 1<<50 {
+		return 0, usagef("--%s %s: want a size such as 512MiB or 4GiB", flag, s)
+	}
+	return int64(bytes), nil
 }
 
 // parseBatch reads "N", which is 1:N:N, or "MIN:OPT:MAX".

@@ -58,7 +58,8 @@ func Command(t testing.TB, p Python, script string, args ...string) *exec.Cmd {
 		t.Fatalf("the Python of this test's oracle is missing: %v; run make setup", err)
 	}
 	cmd := exec.Command(python, append([]string{filepath.Join(root, "tests", "oracle", script)}, args...)...)
-	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "OMP_NUM_THREADS=2", "OMP_WAIT_POLICY=passive",
+	// YOLO_VERBOSE: or the first import on a machine says on standard output that it has made a settings file
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1", "YOLO_VERBOSE=false", "OMP_NUM_THREADS=2", "OMP_WAIT_POLICY=passive",
 		"YOLOv5_VERBOSE=false", "MPLCONFIGDIR="+t.TempDir())
 	if p == YOLOv5 {
 		cmd.Env = append(cmd.Env, "PYTHONPATH="+packages)
