@@ -28,7 +28,10 @@ type inputs struct {
 func (in inputs) count() int { return len(in.sources) + len(in.tensors) }
 
 func (in inputs) slice(from, to int) inputs {
-	return inputs{sources: in.sources[from:to], first: from, all: len(in.sources)} // tensors come one by one
+	if len(in.tensors) > 0 { // they come one by one
+		return in
+	}
+	return inputs{sources: in.sources[from:to], first: in.first + from, all: max(in.all, len(in.sources))}
 }
 
 // request is one call's images, kept for the next.
@@ -53,39 +56,68 @@ func (c *core) newRequest(batch int) *request {
 
 // detect fills in results, one for each input.
 func (c *core) detect(ctx *guard.Context, in inputs, results []Result) error {
-	if in.count() <= c.batch {
-		return c.detectCall(ctx, ctx, in, results)
+	n, bytes, err := c.together(in)
+	switch {
+	case err != nil:
+		return err
+	case n < in.count():
+		return c.detectMany(*ctx, in, results)
 	}
-	return c.detectMany(ctx, in, results)
+	return c.detectCall(ctx, ctx, in, bytes, results)
 }
 
-// detectMany takes more than a batch as several calls, as many at once as there
+// together is how many of the inputs, the first ones, are one call, and the memory
+// that they take: at most a batch, and no more than there may be. Images that are
+// damaged, or take too much by themselves, are refused before anything is done.
+func (c *core) together(in inputs) (n int, bytes int64, err error) {
+	for n < min(in.count(), c.batch) {
+		more, err := c.footprint(in, n)
+		if err != nil {
+			c.scheduler.CountFailed(in.count())
+			return 0, 0, in.wrap(n, err)
+		}
+		if n > 0 && c.hostMemory > 0 && bytes+more > c.hostMemory {
+			break
+		}
+		bytes += more
+		n++
+	}
+	return n, bytes, nil
+}
+
+// detectMany takes more than one call's as several calls, as many at once as there
 // is work for.
-func (c *core) detectMany(caller *guard.Context, in inputs, results []Result) error {
-	ctx, cancel := context.WithCancelCause(caller)
+func (c *core) detectMany(caller guard.Context, in inputs, results []Result) error {
+	ctx, cancel := context.WithCancelCause(&caller)
 	defer cancel(nil)
 	var calls sync.WaitGroup
 	room := make(chan struct{}, c.atOnce)
-	for from := 0; from < in.count() && ctx.Err() == nil; from += c.batch {
-		to := min(from+c.batch, in.count())
+	for from := 0; from < in.count() && ctx.Err() == nil; {
+		n, bytes, err := c.together(in.slice(from, in.count()))
+		if err != nil {
+			cancel(err)
+			break
+		}
+		part, to := in.slice(from, from+n), results[from:from+n]
 		room <- struct{}{}
 		calls.Go(func() {
 			defer func() { <-room }()
-			if err := c.detectCall(ctx, caller, in.slice(from, to), results[from:to]); err != nil {
+			if err := c.detectCall(ctx, &caller, part, bytes, to); err != nil {
 				cancel(err)
 			}
 		})
+		from += n
 	}
 	calls.Wait()
 	return context.Cause(ctx)
 }
 
 // detectCall takes at most a batch all the way. caller is the context that says
-// whose turn it takes.
-func (c *core) detectCall(ctx context.Context, caller *guard.Context, in inputs, results []Result) (err error) {
+// whose turn it takes, bytes the memory that the inputs take.
+func (c *core) detectCall(ctx context.Context, caller *guard.Context, in inputs, bytes int64, results []Result) (err error) {
 	r := c.requests.Get().(*request)
 	r.call.Items = r.pictures[:in.count()]
-	r.call.Caller = callerOf(caller)
+	r.call.Caller, r.call.Bytes = callerOf(caller), bytes
 	if in, err = c.prepare(ctx, r.call, in); err != nil {
 		c.requests.Put(r)
 		return err
@@ -117,45 +149,36 @@ func (c *core) detectCall(ctx context.Context, caller *guard.Context, in inputs,
 	return nil
 }
 
-// prepare does what comes before the call has a place in the queue: it refuses what
-// cannot come to anything, and reads images that run code of their owner's, so that
-// one which does not return holds up nobody else.
-func (c *core) prepare(ctx context.Context, call *schedule.Call[*backend.Picture], in inputs) (_ inputs, err error) {
-	if call.Bytes, err = c.footprint(in); err == nil && in.runsOtherCode() {
-		if err := c.scheduler.Check(ctx, call); err != nil {
-			return inputs{}, err
-		}
-		in, err = in.withoutOtherCode()
+// prepare reads images that run code of their owner's before the call has a place in
+// the queue, so that one which does not return holds up nobody else.
+func (c *core) prepare(ctx context.Context, call *schedule.Call[*backend.Picture], in inputs) (inputs, error) {
+	if !in.runsOtherCode() {
+		return in, nil
 	}
+	if err := c.scheduler.Check(ctx, call); err != nil {
+		return in, err
+	}
+	read, err := in.withoutOtherCode()
 	if err != nil {
 		c.scheduler.CountFailed(in.count())
 	}
-	return in, err
+	return read, err
 }
 
-// footprint is the memory that the call's images take. Images that are damaged, or
-// that take more than there may be, are refused before anything is done for them.
-func (c *core) footprint(in inputs) (int64, error) {
-	total := int64(4*3*c.height*c.width) * int64(len(in.tensors))
-	for i, source := range in.sources {
-		var info imaging.Info
-		err := guard.Call("the image", func() (err error) {
-			info, err = imaging.Inspect(source)
-			return err
-		})
-		if err == nil {
-			err = c.fits(info)
-		}
-		if err != nil {
-			return 0, in.wrap(i, err)
-		}
-		total += int64(backend.RoundUp(int(info.Bytes)))
+// footprint is the memory that one of the inputs takes.
+func (c *core) footprint(in inputs, i int) (int64, error) {
+	if len(in.tensors) > 0 {
+		return int64(4 * 3 * c.height * c.width), nil
 	}
-	if len(in.sources) > 1 && c.hostMemory > 0 && total > c.hostMemory {
-		return 0, fmt.Errorf("%w: the call's images take %s, Options.HostMemory is %s: fewer images a call", ErrMemoryLimit,
-			humanize.IBytes(uint64(total)), humanize.IBytes(uint64(c.hostMemory)))
+	var info imaging.Info
+	err := guard.Call("the image", func() (err error) {
+		info, err = imaging.Inspect(in.sources[i])
+		return err
+	})
+	if err == nil {
+		err = c.fits(info)
 	}
-	return total, nil
+	return int64(backend.RoundUp(int(info.Bytes))), err
 }
 
 // fits refuses an image that takes more memory by itself than there may be.
@@ -213,18 +236,12 @@ func (d *Detector) detect(ctx context.Context, in inputs, results []Result) erro
 	if err := guarded.Set(ctx); err != nil {
 		return err
 	}
-	many := false
-	defer func() {
-		if !many { // a context that was made from it may still look at it
-			contexts.Put(guarded)
-		}
-	}()
+	defer contexts.Put(guarded)
 	for {
 		c, err := d.current()
 		if err != nil {
 			return err
 		}
-		many = many || in.count() > c.batch
 		err = c.detect(guarded, in, results)
 		switch {
 		case errors.Is(err, schedule.ErrClosed):

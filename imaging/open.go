@@ -53,45 +53,64 @@ func (l Limits) withDefaults() Limits {
 // the path and wrap ErrUnsupported, ErrTooLarge, ErrTruncated, ErrDamaged or
 // what the file system said.
 func Open(path string, l Limits) (*Picture, error) {
-	l = l.withDefaults()
-	// not blocking: a named pipe that nobody writes to is an empty file
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	e, err := ReadFile(path, l)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open picture: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("cannot open picture: %w", err)
-	}
-	if info.IsDir() {
-		return nil, fmt.Errorf("%s: %w: it is a folder", path, ErrUnsupported)
-	}
-	if info.Size() > l.MaxBytes {
-		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d are read", path, ErrTooLarge, info.Size(), l.MaxBytes)
-	}
-	p, err := read(f, l, info.Size())
+	p, err := Load(e, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return p, nil
 }
 
-// Read reads a picture as Open does. It reads r to its end.
-func Read(r io.Reader, l Limits) (*Picture, error) {
-	return read(r, l.withDefaults(), 0)
+// ReadFile reads a file's bytes and decodes nothing: Inspect says what Load will
+// take. Errors name the path and wrap ErrUnsupported, ErrTooLarge or what the file
+// system said.
+func ReadFile(path string, l Limits) (Encoded, error) {
+	l = l.withDefaults()
+	// not blocking: a named pipe that nobody writes to is an empty file
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return Encoded{}, fmt.Errorf("cannot open picture: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Encoded{}, fmt.Errorf("cannot open picture: %w", err)
+	}
+	if info.IsDir() {
+		return Encoded{}, fmt.Errorf("%s: %w: it is a folder", path, ErrUnsupported)
+	}
+	if info.Size() > l.MaxBytes {
+		return Encoded{}, fmt.Errorf("%s: %w: %d bytes, at most %d are read", path, ErrTooLarge, info.Size(), l.MaxBytes)
+	}
+	e, err := read(f, l, info.Size())
+	if err != nil {
+		return Encoded{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return e, nil
 }
 
-func read(r io.Reader, l Limits, size int64) (*Picture, error) {
+// Read reads a picture as Open does. It reads r to its end.
+func Read(r io.Reader, l Limits) (*Picture, error) {
+	e, err := read(r, l.withDefaults(), 0)
+	if err != nil {
+		return nil, err
+	}
+	return Load(e, nil)
+}
+
+func read(r io.Reader, l Limits, size int64) (Encoded, error) {
 	var buffer bytes.Buffer
 	buffer.Grow(int(size) + bytes.MinRead)
 	if _, err := buffer.ReadFrom(io.LimitReader(r, l.MaxBytes+1)); err != nil {
-		return nil, fmt.Errorf("cannot read picture: %w", err)
+		return Encoded{}, fmt.Errorf("cannot read picture: %w", err)
 	}
 	if err := l.checkBytes(buffer.Len()); err != nil {
-		return nil, err
+		return Encoded{}, err
 	}
-	return parse(buffer.Bytes(), l, heap)
+	return Encoded{buffer.Bytes(), l}, nil
 }
 
 // parse turns a file's bytes into a picture, whose pixels lie in memory where

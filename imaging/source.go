@@ -46,13 +46,16 @@ func Sources(pictures []*Picture) []Source {
 	return sources
 }
 
-// Memory returns a number of bytes to put pixels into.
+// Memory returns a number of bytes to put pixels into; nil is Go's own.
 type Memory func(bytes int) ([]byte, error)
 
 // Load returns a source as a Picture. Pixels that have to be written go to
 // memory where that can be; those of a *Picture, which is returned as it is, do
 // not. The errors are Read's, and Check's of a Raw.
 func Load(s Source, memory Memory) (*Picture, error) {
+	if memory == nil {
+		memory = heap
+	}
 	switch s := s.(type) {
 	case *Picture:
 		return s, s.check()

@@ -2,12 +2,17 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"math"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
@@ -35,6 +40,10 @@ type Item struct {
 	Read time.Duration
 
 	read, done chan struct{}
+	// admitted is closed when the pixels have room, before is the item's before;
+	// short is closed where they have to wait for it.
+	before, admitted, short chan struct{}
+	bytes                   int64
 }
 
 // Options say how the pipeline runs.
@@ -46,6 +55,9 @@ type Options struct {
 	Workers int
 	// Limits on pictures.
 	Limits imaging.Limits
+	// Memory is how many bytes the pictures take that are read and not finished; 0
+	// means engine.HostMemory. One that takes more goes by itself.
+	Memory int64
 	// Finish, when set, is called for each item by one of several workers,
 	// in no order, before Emit sees it: the place for work that takes long. An
 	// error it returns becomes the item's.
@@ -71,7 +83,14 @@ func Run(ctx context.Context, d Detector, sources iter.Seq2[string, error], o Op
 	defer cancel(nil)
 	// those that compute and one being prepared behind them
 	underWay := d.Slots() + 1
-	r := &run{ctx: ctx, cancel: cancel, detector: d, options: o, batch: batch, underWay: underWay}
+	memory := o.Memory
+	if memory <= 0 {
+		memory = max(engine.HostMemory(), 0)
+	}
+	if memory == 0 {
+		memory = math.MaxInt64
+	}
+	r := &run{memory: semaphore.NewWeighted(memory), limit: memory, ctx: ctx, cancel: cancel, detector: d, options: o, batch: batch, underWay: underWay}
 
 	// the capacities bound the pictures held at once: those being read or
 	// waiting, those in batches, those being finished
@@ -103,6 +122,8 @@ type run struct {
 	batch    int
 	underWay int // batches with the detector at once, at most
 	failed   atomic.Pointer[error]
+	memory   *semaphore.Weighted
+	limit    int64 // of memory
 }
 
 // fail ends the run with err, if it is the first.
@@ -151,14 +172,26 @@ func (r *run) list(sources iter.Seq2[string, error], toRead, toDetect, inOrder c
 	defer close(toRead)
 	defer close(toDetect)
 	defer close(inOrder)
+	defer r.recovered("the list of pictures")
 	index, names := 0, stems{}
+	before := make(chan struct{})
+	close(before)
 	for path, err := range sources {
 		item := &Item{Index: index, Source: path, Name: names.unique(filepath.Base(path)), Err: err,
-			read: make(chan struct{}), done: make(chan struct{})}
+			read: make(chan struct{}), done: make(chan struct{}), before: before, admitted: make(chan struct{}), short: make(chan struct{})}
+		before = item.admitted
 		index++
 		if !r.send(inOrder, item) || !r.send(toRead, item) || !r.send(toDetect, item) {
 			return
 		}
+	}
+}
+
+// recovered is deferred; a panic of the caller's code ends the run, not the
+// process.
+func (r *run) recovered(in string) {
+	if v := recover(); v != nil {
+		r.fail(&engine.PanicError{In: in, Value: v, Stack: debug.Stack()})
 	}
 }
 
@@ -169,15 +202,57 @@ func (r *run) readAll(toRead <-chan *Item) {
 			return
 		}
 		if item.Err == nil {
-			start := time.Now()
-			item.Picture, item.Err = imaging.Open(item.Source, r.options.Limits)
-			item.Read = time.Since(start)
-			if item.Err == nil {
-				item.Width, item.Height = item.Picture.Width, item.Picture.Height
-			}
+			item.Err = r.readOne(item)
+		}
+		if !r.await(item.before) {
+			return
+		}
+		if item.bytes == 0 {
+			close(item.admitted)
 		}
 		close(item.read)
 	}
+}
+
+// readOne reads a picture once there is room for its pixels. Pictures get room in
+// their order, or one might wait for what is behind it.
+func (r *run) readOne(item *Item) error {
+	start := time.Now()
+	file, err := imaging.ReadFile(item.Source, r.options.Limits)
+	if err != nil {
+		return err
+	}
+	info, err := imaging.Inspect(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", item.Source, err)
+	}
+	took := time.Since(start)
+	if !r.admit(item, min(info.Bytes, r.limit)) {
+		return context.Cause(r.ctx)
+	}
+	start = time.Now()
+	if item.Picture, err = imaging.Load(file, nil); err != nil {
+		return fmt.Errorf("%s: %w", item.Source, err)
+	}
+	item.Read = took + time.Since(start)
+	item.Width, item.Height = item.Picture.Width, item.Picture.Height
+	return nil
+}
+
+// admit waits until there is room for an item's pixels.
+func (r *run) admit(item *Item, bytes int64) bool {
+	if !r.await(item.before) {
+		return false
+	}
+	if !r.memory.TryAcquire(bytes) {
+		close(item.short)
+		if r.memory.Acquire(r.ctx, bytes) != nil {
+			return false
+		}
+	}
+	item.bytes = bytes
+	close(item.admitted)
+	return true
 }
 
 // detectAll forms batches of the pictures in order and hands them to the
@@ -206,6 +281,16 @@ func (r *run) detectAll(toDetect <-chan *Item, toFinish chan<- *Item) {
 		item, ok := r.next(toDetect, func() bool { waiting := items; items = nil; return start(waiting) })
 		if !ok {
 			start(items)
+			return
+		}
+		select {
+		case <-item.read:
+		case <-item.short: // those before it have the room
+			waiting := items
+			if items = nil; !start(waiting) {
+				return
+			}
+		case <-r.ctx.Done():
 			return
 		}
 		if !r.await(item.read) {
@@ -265,13 +350,24 @@ func (r *run) finishAll(toFinish <-chan *Item) {
 			return
 		}
 		if item.Err == nil && r.options.Finish != nil {
-			if item.Err = r.options.Finish(item); item.Err != nil {
+			if item.Err = r.finish(item); item.Err != nil {
 				item.Result = engine.Result{}
 			}
 		}
 		item.Picture = nil // the pixels are not held while the order is restored
+		r.memory.Release(item.bytes)
 		close(item.done)
 	}
+}
+
+// finish calls Finish; a panic is the item's error.
+func (r *run) finish(item *Item) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &engine.PanicError{In: "Finish", Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return r.options.Finish(item)
 }
 
 func (r *run) emitAll(inOrder <-chan *Item) {
