@@ -13,7 +13,8 @@ import (
 	"github.com/trtdet/trtdet/imaging"
 )
 
-// slow answers each batch after a time, a few at once.
+// slow answers each batch after a time, a few at once. A call that waits can be
+// canceled, one that is computed cannot, as on a GPU.
 type slow struct {
 	slots   chan struct{}
 	takes   time.Duration
@@ -23,7 +24,11 @@ type slow struct {
 
 func (s *slow) DetectBatch(ctx context.Context, pictures []imaging.Source) ([]engine.Result, error) {
 	start := time.Now()
-	s.slots <- struct{}{}
+	select {
+	case s.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	defer func() { <-s.slots }()
 	queue := time.Since(start)
 	time.Sleep(s.takes)
@@ -48,13 +53,13 @@ var pictures = imaging.Sources([]*imaging.Picture{{Width: 1, Height: 1}, {Width:
 func TestClosedLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, err := Run(t.Context(), newSlow(2, 10*time.Millisecond), Load{
-			Pictures: pictures, Batch: 4, Concurrency: 4, Warmup: 100 * time.Millisecond, Duration: time.Second,
+			Pictures: pictures, Batch: 4, Concurrency: 4, Running: 2, Warmup: 100 * time.Millisecond, Duration: time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if math.Abs(r.PicturesPerSecond-800) > 8 || r.Refused != 0 || r.Calls < 198 || r.Calls > 204 {
-			t.Errorf("%g pictures a second, %d calls, %d refused", r.PicturesPerSecond, r.Calls, r.Refused)
+		if math.Abs(r.PicturesPerSecond-800) > 8 || r.Refused != 0 || r.Calls < 198 || r.Calls+r.Canceled > 204 {
+			t.Errorf("%g pictures a second, %d calls, %d refused, %d canceled", r.PicturesPerSecond, r.Calls, r.Refused, r.Canceled)
 		}
 		if p50, p99 := r.Latency.At(0.5), r.Latency.At(0.99); p50 != 20*time.Millisecond || p99 != 20*time.Millisecond {
 			t.Errorf("p50 %s, p99 %s, want 20 ms", p50, p99)
@@ -94,8 +99,9 @@ func TestOpenLoop(t *testing.T) {
 		if math.Abs(r.PicturesPerSecond-100) > 2 {
 			t.Errorf("%g pictures a second, want 100", r.PicturesPerSecond)
 		}
-		if p99 := r.Latency.At(0.99); p99 < 15*time.Second {
-			t.Errorf("p99 is %s, though 4,000 arrived and 2,000 were answered in time", p99)
+		// 4,000 arrived and 2,000 were answered in time; the last of these had waited for half of it
+		if p99 := r.Latency.At(0.99); p99 < 9*time.Second || math.Abs(float64(r.Canceled-2000)) > 300 {
+			t.Errorf("p99 is %s, %d were canceled", p99, r.Canceled)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -106,6 +112,97 @@ func TestOpenLoop(t *testing.T) {
 		}
 		if want := 40000 - 2000 - MaxWaiting; math.Abs(float64(r.Refused-want)) > 1000 {
 			t.Errorf("%d refused, want some %d", r.Refused, want)
+		}
+		if math.Abs(float64(r.Canceled-MaxWaiting)) > 1 || r.Missed != 0 {
+			t.Errorf("%d canceled, %d missed", r.Canceled, r.Missed)
+		}
+	})
+}
+
+// stuck answers nothing until a call is canceled.
+type stuck struct{ calls, atOnce, most atomic.Int64 }
+
+func (s *stuck) DetectBatch(ctx context.Context, _ []imaging.Source) ([]engine.Result, error) {
+	s.calls.Add(1)
+	if n := s.atOnce.Add(1); n > s.most.Load() {
+		s.most.Store(n)
+	}
+	defer s.atOnce.Add(-1)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestEndIsTheDuration has a detector that never answers: a benchmark takes its
+// time and not more, says what became of every arrival, and has a bounded number
+// of calls at once.
+func TestEndIsTheDuration(t *testing.T) {
+	for _, load := range []Load{{Concurrency: 64}, {Rate: 50000}} {
+		synctest.Test(t, func(t *testing.T) {
+			load.Pictures, load.Batch, load.Duration = pictures, 1, 200*time.Millisecond
+			d, start := &stuck{}, time.Now()
+			r, err := Run(t.Context(), d, load)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(start); took != load.Duration {
+				t.Errorf("%+v took %s", load, took)
+			}
+			made, arrived := int(d.calls.Load()), load.Concurrency
+			if load.Rate > 0 {
+				arrived = made + r.Refused
+				if math.Abs(float64(arrived-10000)) > 300 || r.Refused == 0 {
+					t.Errorf("%d arrived, %d refused", arrived, r.Refused)
+				}
+			}
+			if r.Calls != 0 || r.Canceled != made || r.Canceled+r.Refused != arrived || r.Missed != 0 || d.most.Load() > MaxWaiting {
+				t.Errorf("of %d arrivals %+v, %d at once", arrived, r, d.most.Load())
+			}
+		})
+	}
+}
+
+// TestInterrupted ends a benchmark at once when its context does, whatever
+// waits.
+func TestInterrupted(t *testing.T) {
+	for _, load := range []Load{{Concurrency: 64}, {Rate: 50000}} {
+		synctest.Test(t, func(t *testing.T) {
+			load.Pictures, load.Batch, load.Running, load.Duration = pictures, 1, 2, time.Hour
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			if _, err := Run(ctx, &stuck{}, load); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+				t.Errorf("%+v: %v after %s", load, err, time.Since(start))
+			}
+		})
+	}
+}
+
+// TestRunningIsAwaited waits at the end for the calls that are computed, and for
+// those alone.
+func TestRunningIsAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		r, err := Run(t.Context(), newSlow(2, 3*time.Second), Load{
+			Pictures: pictures, Batch: 1, Concurrency: 8, Running: 2, Duration: 4 * time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took != 6*time.Second || r.Calls != 4 || r.Canceled != 6 {
+			t.Errorf("%s, %d calls, %d canceled", took, r.Calls, r.Canceled)
+		}
+	})
+}
+
+// TestLateArrivals has a process that comes to make arrivals when the time is
+// up: it makes none, and counts them.
+func TestLateArrivals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &stuck{}
+		r := newRun(d, Load{Pictures: pictures, Batch: 1, Rate: 1000, Duration: time.Second}, time.Now().Add(-time.Second), nil)
+		r.openLoop(t.Context())
+		if d.calls.Load() != 0 || math.Abs(float64(r.missed-1000)) > 100 {
+			t.Errorf("%d calls, %d missed", d.calls.Load(), r.missed)
 		}
 	})
 }

@@ -45,9 +45,13 @@ type BenchmarkRun struct {
 	// MaxDelay is how long pictures might be held for others, in milliseconds.
 	MaxDelay float64 `json:"max_delay_ms"`
 
-	Calls int `json:"calls"`
-	// Refused are calls that found bench.MaxWaiting others before them.
+	// Calls were answered. Of the others that arrived, Refused found
+	// bench.MaxWaiting before them, Canceled still waited when the time was up, and
+	// Missed the benchmark was too slow to make.
+	Calls             int     `json:"calls"`
 	Refused           int     `json:"refused"`
+	Canceled          int     `json:"canceled"`
+	Missed            int     `json:"missed"`
 	PicturesPerSecond float64 `json:"pictures_per_second"`
 	// Filled is how many pictures were computed at once, in the mean.
 	Filled float64 `json:"pictures_of_a_batch"`
@@ -83,7 +87,8 @@ type BenchmarkStages struct {
 
 // Set takes what was measured, and the network's own rate beside it.
 func (r *BenchmarkRun) Set(m *bench.Result, limit float64) {
-	r.Calls, r.Refused, r.PicturesPerSecond, r.Filled, r.Limit = m.Calls, m.Refused, m.PicturesPerSecond, m.Filled, limit
+	r.Calls, r.Refused, r.Canceled, r.Missed = m.Calls, m.Refused, m.Canceled, m.Missed
+	r.PicturesPerSecond, r.Filled, r.Limit = m.PicturesPerSecond, m.Filled, limit
 	if limit > 0 {
 		r.Share = m.PicturesPerSecond / limit
 	}
@@ -136,7 +141,20 @@ func (b *Benchmark) words() string {
 		call = "one picture"
 	}
 	return "filled: pictures of a batch, mean. alone: pictures/s of the network alone with full batches, share of it.\n" +
-		"p50 to p99.9: milliseconds of a call, each about " + call + ". Below, a call's mean milliseconds in each stage:"
+		"p50 to p99.9: milliseconds of a call, each about " + call + "." + b.unanswered() + " Below, a call's mean milliseconds in each stage:"
+}
+
+// unanswered says what the columns of calls without an answer mean, where there
+// are any.
+func (b *Benchmark) unanswered() string {
+	said := ""
+	for _, r := range b.Runs {
+		if r.Refused+r.Canceled+r.Missed > 0 {
+			said = fmt.Sprintf(" Calls without an answer: refused, of which %d others were under way; canceled,\n"+
+				"which still waited when the time was up; missed, which the benchmark was too slow to make.", bench.MaxWaiting)
+		}
+	}
+	return said
 }
 
 // key are the columns that name a run.
@@ -188,16 +206,20 @@ func (b *Benchmark) table(header pretty.Row, row func(*BenchmarkRun) pretty.Row)
 
 func (b *Benchmark) rates() pretty.Writer {
 	header, key := b.key()
-	header = append(header, "pictures/s", "filled", "alone", "share", "p50", "p90", "p99", "p99.9", "refused", "GPU use", "memory")
+	header = append(header, "pictures/s", "filled", "alone", "share", "p50", "p90", "p99", "p99.9", "refused", "canceled", "missed", "GPU use", "memory")
 	return b.table(header, func(r *BenchmarkRun) pretty.Row {
 		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Filled), decimals(r.Limit), fmt.Sprintf("%.3f", r.Share))
 		for _, l := range []float64{r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.P999} {
 			row = append(row, decimals(l))
 		}
-		refused, use, memory := "-", "-", "-"
-		if r.Refused > 0 {
-			refused = strconv.Itoa(r.Refused)
+		for _, calls := range []int{r.Refused, r.Canceled, r.Missed} {
+			cell := "-"
+			if calls > 0 {
+				cell = strconv.Itoa(calls)
+			}
+			row = append(row, cell)
 		}
+		use, memory := "-", "-"
 		if len(r.GPUs) > 0 {
 			var percent []string
 			var bytes uint64
@@ -207,7 +229,7 @@ func (b *Benchmark) rates() pretty.Writer {
 			}
 			use, memory = strings.Join(percent, ", "), humanize.IBytes(bytes)
 		}
-		return append(row, refused, use, memory)
+		return append(row, use, memory)
 	})
 }
 

@@ -33,12 +33,23 @@ func TestBenchmark(t *testing.T) {
 				t.Errorf("%s does not say %q:\n%s", format, words, out.String())
 			}
 		}
-		for _, words := range []string{"refused", "max delay", "copy in"} { // of which there was nothing
+		for _, words := range []string{"refused", "canceled", "missed", "max delay", "copy in"} { // of which there was nothing
 			if strings.Contains(out.String(), words) {
 				t.Errorf("%s has a column %q:\n%s", format, words, out.String())
 			}
 		}
 	}
+	b.Runs[0].Set(&bench.Result{Calls: 1000, Refused: 70, Canceled: 4096, Missed: 33}, 2000)
+	var unanswered strings.Builder
+	if err := b.Write("table", &unanswered); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"70", "4096 others", "33", "refused", "canceled", "missed"} {
+		if !strings.Contains(unanswered.String(), words) {
+			t.Errorf("the table does not say %q:\n%s", words, unanswered.String())
+		}
+	}
+	b.Runs[0] = run
 	var out strings.Builder
 	if err := b.Write("json", &out); err != nil {
 		t.Fatal(err)

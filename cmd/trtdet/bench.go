@@ -39,11 +39,12 @@ func benchCommand() *cli.Command {
 		Usage:     "measure how many pictures a second a model takes, and how long they wait",
 		ArgsUsage: "MODEL",
 		Description: "Each combination of --batch, --slots, --graphs, --max-delay and --concurrency or --rate is measured for\n" +
-			"--duration, beside what the network alone does on the same slots. Without --rate, --concurrency callers each\n" +
-			"wait for their answer before they hand in the next batch; with it batches arrive at random, so many pictures\n" +
-			"a second, whether or not the model keeps up. With --singly callers hand in one picture at a time, as those of\n" +
-			"a server do, and what waits shares batches. Pictures are in memory already, as pixels or, with --encoded, as\n" +
-			"the files that they were; reading from the disk is not measured. docs/library.md says how to read the tables.\n\n" +
+			"--duration, beside what the network alone does on the same slots. Calls that wait in the queue at its end are\n" +
+			"canceled. Without --rate, --concurrency callers each wait for their answer before they hand in the next batch;\n" +
+			"with it batches arrive at random, so many pictures a second, whether or not the model keeps up. With --singly\n" +
+			"callers hand in one picture at a time, as those of a server do, and what waits shares batches. Pictures are in\n" +
+			"memory already, as pixels or, with --encoded, as the files that they were; reading from the disk is not\n" +
+			"measured. docs/library.md says how to read the tables.\n\n" +
 			"Examples:\n" +
 			"  trtdet bench best.engine --batch 1,8,32 --slots 1,2 --graphs on,off\n" +
 			"  trtdet bench best.engine --batch 8 --rate 500,1000,2000 --duration 30s\n" +
@@ -288,11 +289,11 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 	if o.Batch > most {
 		return usagef("--batch %d: the model takes %s at most", o.Batch, count(most, "picture"))
 	}
-	load := bench.Load{Pictures: l.pictures, Batch: o.Batch, Warmup: l.warmup, Duration: l.duration}
-	callers := 2 * d.Slots()
+	load := bench.Load{Pictures: l.pictures, Batch: o.Batch, Running: d.Slots(), Warmup: l.warmup, Duration: l.duration}
 	if l.singly {
-		load.Batch, callers = 1, callers*o.Batch
+		load.Batch, load.Running = 1, load.Running*o.Batch
 	}
+	callers := 2 * load.Running
 	for _, demand := range l.demands {
 		load.Rate, load.Concurrency = demand.Rate, demand.Concurrency
 		run := report.BenchmarkRun{

@@ -86,7 +86,7 @@ func run() error {
 		defer pprof.StopCPUProfile()
 	}
 	for _, load := range loads(*callers, *rates) {
-		load.Pictures, load.Batch = []imaging.Source{picture}, 1
+		load.Pictures, load.Batch, load.Running = []imaging.Source{picture}, 1, d.Slots()*d.MaxBatch()
 		load.Duration = time.Duration(*seconds * float64(time.Second))
 		load.Warmup = load.Duration / 4
 		m, err := measure(d, load)
