@@ -162,44 +162,6 @@ func (c *core) lanes() ([]backend.Lane, error) {
 	return lanes, nil
 }
 
-// rate runs the network alone on each slot at once for about as long as d, and
-// returns pictures a second.
-func (c *core) rate(ctx context.Context, pictures int, d time.Duration) (float64, error) {
-	c.rating.Lock()
-	defer c.rating.Unlock()
-	started := sync.OnceValue(time.Now)
-	stop := func() bool { return ctx.Err() != nil || time.Since(started()) >= d }
-	lanes, err := c.lanes()
-	if err != nil {
-		return 0, err
-	}
-	lanes = lanes[:min(c.backend.Slots(), len(lanes))]
-	var ready, all sync.WaitGroup
-	ready.Add(len(lanes))
-	runs, errs := make([]int, len(lanes)), make([]error, len(lanes))
-	for i, l := range lanes {
-		all.Go(func() {
-			prepared := sync.OnceFunc(ready.Done)
-			defer prepared() // one that failed holds up no other
-			runs[i], errs[i] = l.Rate(pictures, func() {
-				prepared()
-				ready.Wait()
-				started()
-			}, stop)
-		})
-	}
-	all.Wait()
-	took := time.Since(started())
-	if err := errors.Join(append(errs, ctx.Err())...); err != nil {
-		return 0, err
-	}
-	total := 0
-	for _, n := range runs {
-		total += n
-	}
-	return float64(total*pictures) / took.Seconds(), nil
-}
-
 // warmup runs batches of each size twice on every lane: the first run allocates
 // and compiles, after it TensorRT's work is captured.
 func (c *core) warmup(ctx context.Context) error {

@@ -223,15 +223,16 @@ func (d *Detector) Swap(path string, o *Options) error {
 	return old.close()
 }
 
-// NetworkRate runs the network alone, on as many pictures a batch, in every slot
-// at once and for about as long as duration, but at least once: pictures a second
-// that nothing which is done with the same slots can exceed.
-func (d *Detector) NetworkRate(ctx context.Context, pictures int, duration time.Duration) (rate float64, err error) {
+// NetworkRate measures the network alone, on as many images a batch, on every
+// stream at once. It warms up first, measures for about as long as duration and
+// five windows at least, and calls wait meanwhile. What the Detector does on one
+// stream cannot be faster, apart from noise.
+func (d *Detector) NetworkRate(ctx context.Context, images int, duration time.Duration) (t Throughput, err error) {
 	err = d.use(func(c *core) error {
-		rate, err = c.rate(ctx, pictures, duration)
+		t, err = c.rate(ctx, images, duration)
 		return err
 	})
-	return rate, err
+	return t, err
 }
 
 // Close answers the calls under way and frees the model. It is safe to call

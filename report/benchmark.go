@@ -55,12 +55,18 @@ type BenchmarkRun struct {
 	PicturesPerSecond float64 `json:"pictures_per_second"`
 	// Filled is how many pictures were computed at once, in the mean.
 	Filled float64 `json:"pictures_of_a_batch"`
-	// Limit is what the network alone does on the same slots with full batches,
-	// Share what part of it was reached.
-	Limit   float64          `json:"limit_pictures_per_second"`
-	Share   float64          `json:"share_of_limit"`
-	Latency BenchmarkLatency `json:"latency_ms"`
-	Stages  BenchmarkStages  `json:"stages_ms"`
+	// Limit is what the network alone does on as many streams at once with full
+	// batches, before and after: a quarter of the windows that it was measured in
+	// was slower than LimitLow, another faster than LimitHigh. LimitSteady says that
+	// it had warmed up. Share is what part of it was reached.
+	Limit        float64          `json:"limit_pictures_per_second"`
+	LimitLow     float64          `json:"limit_low"`
+	LimitHigh    float64          `json:"limit_high"`
+	LimitWindows int              `json:"limit_windows"`
+	LimitSteady  bool             `json:"limit_steady"`
+	Share        float64          `json:"share_of_limit"`
+	Latency      BenchmarkLatency `json:"latency_ms"`
+	Stages       BenchmarkStages  `json:"stages_ms"`
 	// GPUs is how busy each was; empty on the CPU and without NVML.
 	GPUs []engine.GPUUse `json:"gpus,omitempty"`
 }
@@ -85,12 +91,14 @@ type BenchmarkStages struct {
 	NMS       float64 `json:"nms"`
 }
 
-// Set takes what was measured, and the network's own rate beside it.
-func (r *BenchmarkRun) Set(m *bench.Result, limit float64) {
+// Set takes what was measured, and what the network alone did before and after.
+func (r *BenchmarkRun) Set(m *bench.Result, before, after engine.Throughput) {
 	r.Calls, r.Refused, r.Canceled, r.Missed = m.Calls, m.Refused, m.Canceled, m.Missed
-	r.PicturesPerSecond, r.Filled, r.Limit = m.PicturesPerSecond, m.Filled, limit
-	if limit > 0 {
-		r.Share = m.PicturesPerSecond / limit
+	r.PicturesPerSecond, r.Filled, r.Limit = m.PicturesPerSecond, m.Filled, (before.ImagesPerSecond+after.ImagesPerSecond)/2
+	r.LimitLow, r.LimitHigh = min(before.Low, after.Low), max(before.High, after.High)
+	r.LimitWindows, r.LimitSteady = before.Windows+after.Windows, before.Steady && after.Steady
+	if r.Limit > 0 {
+		r.Share = m.PicturesPerSecond / r.Limit
 	}
 	at := func(q float64) float64 { return milliseconds(m.Latency.At(q)) }
 	r.Latency = BenchmarkLatency{P50: at(0.5), P90: at(0.9), P99: at(0.99), P999: at(0.999)}
@@ -140,7 +148,13 @@ func (b *Benchmark) words() string {
 	if b.Singly {
 		call = "one picture"
 	}
-	return "filled: pictures of a batch, mean. alone: pictures/s of the network alone with full batches, share of it.\n" +
+	clock := "by the time of ONNX Runtime's runs"
+	if b.Device != "cpu" {
+		clock = "by CUDA events on these around TensorRT's enqueueV3, or its graph"
+	}
+	return "filled: pictures of a batch, mean. alone: pictures/s of the network alone with full batches on as many slots at\n" +
+		"once, " + clock + ": median of windows before and after. spread: of the\n" +
+		"middle half of these windows; not warm: it did not settle within 3 %. share: of alone, at most 1 with one slot.\n" +
 		"p50 to p99.9: milliseconds of a call, each about " + call + "." + b.unanswered() + " Below, a call's mean milliseconds in each stage:"
 }
 
@@ -206,9 +220,9 @@ func (b *Benchmark) table(header pretty.Row, row func(*BenchmarkRun) pretty.Row)
 
 func (b *Benchmark) rates() pretty.Writer {
 	header, key := b.key()
-	header = append(header, "pictures/s", "filled", "alone", "share", "p50", "p90", "p99", "p99.9", "refused", "canceled", "missed", "GPU use", "memory")
+	header = append(header, "pictures/s", "filled", "alone", "spread", "share", "p50", "p90", "p99", "p99.9", "refused", "canceled", "missed", "GPU use", "memory")
 	return b.table(header, func(r *BenchmarkRun) pretty.Row {
-		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Filled), decimals(r.Limit), fmt.Sprintf("%.3f", r.Share))
+		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Filled), decimals(r.Limit), r.spread(), fmt.Sprintf("%.3f", r.Share))
 		for _, l := range []float64{r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.P999} {
 			row = append(row, decimals(l))
 		}
@@ -231,6 +245,18 @@ func (b *Benchmark) rates() pretty.Writer {
 		}
 		return append(row, use, memory)
 	})
+}
+
+// spread is how far apart the middle half of the windows lies.
+func (r *BenchmarkRun) spread() string {
+	if r.Limit == 0 {
+		return "-"
+	}
+	spread := fmt.Sprintf("%.1f %%", 100*(r.LimitHigh-r.LimitLow)/r.Limit)
+	if !r.LimitSteady {
+		spread += ", not warm"
+	}
+	return spread
 }
 
 func (b *Benchmark) stages() pretty.Writer {

@@ -21,14 +21,15 @@ func TestBenchmark(t *testing.T) {
 	run.Set(&bench.Result{
 		Calls: 1000, PicturesPerSecond: 1900, Filled: 7.5, Latency: latency,
 		Stages: engine.Timing{Queue: time.Millisecond, Network: 4 * time.Millisecond, Decode: 8 * time.Microsecond},
-	}, 2000)
+	}, engine.Throughput{ImagesPerSecond: 1990, Low: 1980, High: 2000, Windows: 6, Steady: true},
+		engine.Throughput{ImagesPerSecond: 2010, Low: 2000, High: 2020, Windows: 5, Steady: true})
 	b.Runs = append(b.Runs, run)
 	for _, format := range []string{"table", "md"} {
 		var out strings.Builder
 		if err := b.Write(format, &out); err != nil {
 			t.Fatal(err)
 		}
-		for _, words := range []string{"m.engine on cuda:0, input 640x640, 8 pictures", "4 callers", "1900", "2000", "0.950", "0.50", "0.99", "97 %", "3.0 GiB", "4.000", "0.008", "7.50", "each about a batch"} {
+		for _, words := range []string{"m.engine on cuda:0, input 640x640, 8 pictures", "4 callers", "1900", "2000", "2.0 %", "0.950", "CUDA events", "0.50", "0.99", "97 %", "3.0 GiB", "4.000", "0.008", "7.50", "each about a batch"} {
 			if !strings.Contains(out.String(), words) {
 				t.Errorf("%s does not say %q:\n%s", format, words, out.String())
 			}
@@ -39,12 +40,12 @@ func TestBenchmark(t *testing.T) {
 			}
 		}
 	}
-	b.Runs[0].Set(&bench.Result{Calls: 1000, Refused: 70, Canceled: 4096, Missed: 33}, 2000)
+	b.Runs[0].Set(&bench.Result{Calls: 1000, Refused: 70, Canceled: 4096, Missed: 33}, engine.Throughput{ImagesPerSecond: 2000, Steady: true}, engine.Throughput{ImagesPerSecond: 2000})
 	var unanswered strings.Builder
 	if err := b.Write("table", &unanswered); err != nil {
 		t.Fatal(err)
 	}
-	for _, words := range []string{"70", "4096 others", "33", "refused", "canceled", "missed"} {
+	for _, words := range []string{", not warm", "70", "4096 others", "33", "refused", "canceled", "missed"} {
 		if !strings.Contains(unanswered.String(), words) {
 			t.Errorf("the table does not say %q:\n%s", words, unanswered.String())
 		}
@@ -61,7 +62,7 @@ func TestBenchmark(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := got.Runs[0]
-	if r["share_of_limit"] != 0.95 || r["graphs"] != true || r["latency_ms"].(map[string]any)["p99_9"] != 0.999 || r["stages_ms"].(map[string]any)["network"] != 4.0 {
+	if r["share_of_limit"] != 0.95 || r["limit_low"] != 1980.0 || r["limit_windows"] != 11.0 || r["limit_steady"] != true || r["graphs"] != true || r["latency_ms"].(map[string]any)["p99_9"] != 0.999 || r["stages_ms"].(map[string]any)["network"] != 4.0 {
 		t.Errorf("%v", r)
 	}
 }

@@ -346,7 +346,7 @@ func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load ben
 	if err != nil {
 		return err
 	}
-	run.Set(result, (before+after)/2)
+	run.Set(result, before, after)
 	if result.Calls < fewestCalls {
 		fmt.Fprintf(l.console, "trtdet: warning: %s: %s in %s are too few to tell much: a longer --duration has more\n", what, count(result.Calls, "call"), load.Duration)
 	}

@@ -295,8 +295,8 @@ func TestGPUComesBack(t *testing.T) {
 	if err := d.Warmup(t.Context()); err != nil {
 		t.Errorf("warmup with the GPU back: %v", err)
 	}
-	if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate > 0) {
-		t.Errorf("with the GPU back: %g pictures a second, %v", rate, err)
+	if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate.ImagesPerSecond > 0) {
+		t.Errorf("with the GPU back: %+v, %v", rate, err)
 	}
 	if _, err := d.DetectBatch(t.Context(), imaging.Sources(large)); err != nil {
 		t.Errorf("detect with the GPU back: %v", err)

@@ -20,8 +20,8 @@ func TestNetworkRate(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 2 {
 			callers.Go(func() {
-				if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate > 0) {
-					t.Errorf("%s: %g pictures a second, %v", name, rate, err)
+				if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate.ImagesPerSecond > 0) {
+					t.Errorf("%s: %+v, %v", name, rate, err)
 				}
 			})
 		}
@@ -35,8 +35,8 @@ func TestNetworkRate(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "enqueue") {
 			t.Errorf("a slot failed: %v", err)
 		}
-		if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate > 0) {
-			t.Errorf("after a failure: %g pictures a second, %v", rate, err)
+		if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate.ImagesPerSecond > 0) {
+			t.Errorf("after a failure: %+v, %v", rate, err)
 		}
 	}
 }

@@ -105,10 +105,12 @@ type Lane interface {
 	// Maps runs the pictures as Run does and returns what the network makes of
 	// them, in float32, before anything is decoded.
 	Maps(pictures []*Picture) ([]decode.Tensor, error)
-	// Rate runs the network alone on as many pictures a batch, at least once and
-	// until stop says so, and returns how often. It calls begin when all is ready
-	// for the first run that counts.
-	Rate(pictures int, begin func(), stop func() bool) (runs int, err error)
+	// Rate runs the network alone on as many images a batch, without a pause: a
+	// first run by itself, then a window of one run, and after each window the
+	// number of runs that next returns, until that is 0. next gets the runs of a
+	// window and what they took by the device's clock; on a GPU the next window is
+	// under way by then.
+	Rate(images int, next func(runs int, took time.Duration) int) error
 }
 
 // Backend runs one network. Its methods but Close may be called from any

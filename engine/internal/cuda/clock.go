@@ -20,7 +20,7 @@ func (d *Device) newClock(marks int) (*clock, error) {
 	err := d.Do(func() error {
 		for range marks {
 			var event C.CUevent
-			if err := failed("cuEventCreate", C.cuEventCreate(&event, C.CU_EVENT_DEFAULT)); err != nil {
+			if err := failed("cuEventCreate", C.cuEventCreate(&event, C.CU_EVENT_BLOCKING_SYNC)); err != nil {
 				return err
 			}
 			c.marks = append(c.marks, event)
@@ -39,11 +39,11 @@ func (c *clock) mark(n int, s *Stream) error {
 	if c == nil {
 		return nil
 	}
-	flags := C.uint(C.CU_EVENT_RECORD_DEFAULT)
-	if s.capturing {
-		flags = C.CU_EVENT_RECORD_EXTERNAL // without, it would order the graph's work and not be in it
+	if !s.capturing {
+		return failed("cuEventRecord", C.cuEventRecord(c.marks[n], s.c()))
 	}
-	return failed("cuEventRecordWithFlags", C.cuEventRecordWithFlags(c.marks[n], s.c(), flags))
+	// without the flag, it would order the graph's work and not be in it
+	return failed("cuEventRecordWithFlags", C.cuEventRecordWithFlags(c.marks[n], s.c(), C.CU_EVENT_RECORD_EXTERNAL))
 }
 
 // since returns the time from the mark before to the nth, 0 of a nil clock.
@@ -52,9 +52,20 @@ func (c *clock) since(n int) (time.Duration, error) {
 	if c == nil {
 		return 0, nil
 	}
+	return c.between(n-1, n)
+}
+
+// between returns the time from one mark to another. Both have to be reached.
+func (c *clock) between(from, to int) (time.Duration, error) {
 	var milliseconds C.float
-	err := failed("cuEventElapsedTime", C.cuEventElapsedTime(&milliseconds, c.marks[n-1], c.marks[n]))
+	err := failed("cuEventElapsedTime", C.cuEventElapsedTime(&milliseconds, c.marks[from], c.marks[to]))
 	return time.Duration(float64(milliseconds) * float64(time.Millisecond)), err
+}
+
+// wait blocks until a mark is reached that a stream was told to set. It needs no
+// context.
+func (c *clock) wait(n int) error {
+	return failed("cuEventSynchronize", C.cuEventSynchronize(c.marks[n]))
 }
 
 // Close frees the marks. It is safe to call twice.

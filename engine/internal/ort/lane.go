@@ -63,27 +63,38 @@ func (l *lane) Maps(pictures []*backend.Picture) ([]decode.Tensor, error) {
 	return maps, err
 }
 
-// Rate implements backend.Lane.
-func (l *lane) Rate(pictures int, begin func(), stop func() bool) (runs int, err error) {
+// Rate implements backend.Lane. A run takes what ONNX Runtime takes, without the
+// wait for a slot.
+func (l *lane) Rate(images int, next func(runs int, took time.Duration) int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rows, err := l.b.rows(pictures)
+	rows, err := l.b.rows(images)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	input := make([]float32, rows*3*l.b.height*l.b.width)
-	begin()
-	for {
+	window := func(runs int) (time.Duration, error) {
 		var timing backend.Timing
-		_, free, err := l.b.run(context.Background(), input, rows, &timing)
-		if err != nil {
-			return runs, err
+		for range runs {
+			_, free, err := l.b.run(context.Background(), input, rows, &timing)
+			if err != nil {
+				return 0, err
+			}
+			free()
 		}
-		free()
-		if runs++; stop() {
-			return runs, nil
-		}
+		return timing.Network, nil
 	}
+	if _, err := window(1); err != nil { // it allocates
+		return err
+	}
+	for runs := 1; runs > 0; {
+		took, err := window(runs)
+		if err != nil {
+			return err
+		}
+		runs = next(runs, took)
+	}
+	return nil
 }
 
 // forward takes the pictures through the network and hands the outputs to use,

@@ -184,11 +184,12 @@ func measure(d *engine.Detector, load bench.Load) (*measured, error) {
 	}, nil
 }
 
-// alone measures what the network computes for a picture of a full batch.
+// alone measures what the network computes for a picture of a full batch: what the
+// process does while nothing else runs, shared out among the runs.
 func (m *measured) alone(d *engine.Detector, duration time.Duration) error {
 	start, cpu := time.Now(), cpuTime()
-	rate, err := d.NetworkRate(context.Background(), d.MaxBatch(), duration)
-	m.Network = (cpuTime() - cpu).Seconds() / (rate * time.Since(start).Seconds())
+	t, err := d.NetworkRate(context.Background(), d.MaxBatch(), duration)
+	m.Network = (cpuTime() - cpu).Seconds() / (t.ImagesPerSecond * time.Since(start).Seconds())
 	return err
 }
 

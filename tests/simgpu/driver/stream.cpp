@@ -2,6 +2,7 @@
 
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 
@@ -9,10 +10,15 @@
 
 namespace simgpu {
 
+std::chrono::steady_clock::time_point& StreamTime() {
+  thread_local std::chrono::steady_clock::time_point time;
+  return time;
+}
+
 void Event::Mark::Reach() {
   const std::lock_guard<std::mutex> lock(mutex);
   reached = true;
-  when = std::chrono::steady_clock::now();
+  when = Settings::Get().network_us > 0 ? StreamTime() : std::chrono::steady_clock::now();
   changed.notify_all();
 }
 
@@ -68,10 +74,16 @@ void Stream::Put(Work work) {
   }
   if (Settings::Get().instant && !work.marks && !work.takes_time) return;
   if (work.start) work.start();
-  if (Settings::Get().inline_) return work.run();
+  work.put = std::chrono::steady_clock::now();
+  if (Settings::Get().inline_) return Run(work);
   const std::lock_guard<std::mutex> lock(mutex_);
   queue_.push_back(std::move(work));
   changed_.notify_all();
+}
+
+void Stream::Run(const Work& work) {
+  StreamTime() = std::max(StreamTime(), work.put);
+  work.run();
 }
 
 // Goes on often at once, sometimes late enough for others to go first.
@@ -95,7 +107,7 @@ void Stream::Loop() {
     const Work& work = queue_.front();  // it stays there until it is done, for Uses
     lock.unlock();
     if (Settings::Get().network_us == 0) Dawdle();
-    work.run();
+    Run(work);
     lock.lock();
     queue_.pop_front();
     running_ = false;

@@ -27,11 +27,16 @@ struct Work {
   std::function<void()> run;    // when its turn comes
   bool marks = false;           // an event, and nothing else
   bool takes_time = false;      // a network, where that is all that does
+  std::chrono::steady_clock::time_point put;  // when it was put in
   // Device memory that it uses, as far as the call says: addresses and sizes.
   std::vector<std::pair<uint64_t, uint64_t>> uses;
 };
 
 class Stream;
+
+// Where a network takes a fixed time: the time on the stream whose work this
+// thread does. It is what its events say, however late the thread is.
+std::chrono::steady_clock::time_point& StreamTime();
 
 // What a stream has to reach; waited for by threads.
 class Event {
@@ -86,6 +91,7 @@ class Stream {
 
  private:
   void Loop();
+  static void Run(const Work& work);
   void Dawdle();
 
   std::unique_ptr<Graph> capture_;

@@ -236,9 +236,8 @@ static void TakeTime(int device) {
   std::chrono::steady_clock::time_point end;
   {
     const std::lock_guard<std::mutex> locked(*lock);
-    end = std::max((*free)[device], std::chrono::steady_clock::now());
-    end += std::chrono::microseconds(Settings::Get().network_us);
-    (*free)[device] = end;
+    end = std::max((*free)[device], StreamTime()) + std::chrono::microseconds(Settings::Get().network_us);
+    (*free)[device] = StreamTime() = end;
   }
   // a sleeper wakes late: the last part is spent awake
   std::this_thread::sleep_until(end - std::chrono::microseconds(150));
