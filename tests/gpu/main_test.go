@@ -68,9 +68,14 @@ func devices(n int) engine.Device {
 // pictures are those that the repository carries.
 func pictures(t *testing.T) []*imaging.Picture {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(models, "emoji", "images", "*.jpg"))
+	return imagesOf(t, filepath.Join(models, "emoji", "images"))
+}
+
+func imagesOf(t *testing.T, folder string) []*imaging.Picture {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(folder, "*.jpg"))
 	if err != nil || len(names) < 8 {
-		t.Fatalf("%d pictures, %v", len(names), err)
+		t.Fatalf("%d images in %s, %v", len(names), folder, err)
 	}
 	var all []*imaging.Picture
 	for _, name := range names {

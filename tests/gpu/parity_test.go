@@ -10,7 +10,6 @@ import (
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
-	"github.com/trtdet/trtdet/model"
 	"github.com/trtdet/trtdet/tests/nets"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
@@ -170,7 +169,9 @@ func TestTensor(t *testing.T) {
 }
 
 // TestEveryNet runs a net of every kind, layout and precision, in another way
-// each.
+// each. Their weights are random, and a real GPU computes in half or TF32: there
+// the raw outputs are held to what that may do to such a net, see holdRaw, and the
+// decoder by the kernels' own tests.
 func TestEveryNet(t *testing.T) {
 	all := pictures(t)[:5]
 	met := map[string]bool{}
@@ -195,7 +196,6 @@ func TestEveryNet(t *testing.T) {
 			simgpu.CheckClean(t)
 			gpu := open(t, plan, w.options())
 			found := 0
-			var rough engine.Verification // of random weights whose last bit in half moves up to a third of the boxes
 			for start := 0; start < len(all); start += gpu.MaxBatch() {
 				batch := all[start:min(start+gpu.MaxBatch(), len(all))]
 				got, err := gpu.DetectBatch(t.Context(), imaging.Sources(batch))
@@ -208,18 +208,16 @@ func TestEveryNet(t *testing.T) {
 						t.Fatal(err)
 					}
 					found += len(want.Detections)
-					if simgpu.Real() && n.Precision != model.FP32 {
-						rough.Add(got[i].Detections, want.Detections, 0.25)
-					} else {
+					if !simgpu.Real() {
 						same(t, fmt.Sprintf("picture %d", start+i), got[i], want)
 					}
 				}
 			}
-			if 3*rough.Unmatched > rough.Detections {
-				t.Error(rough.Err())
-			}
 			if found == 0 {
 				t.Error("nothing was found: the comparison says nothing")
+			}
+			if simgpu.Real() {
+				holdRaw(t, n.Path(), plan, n.ModelHints(), o.Height, o.Width, all)
 			}
 		})
 	}
