@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 
@@ -14,7 +15,8 @@ import (
 // "none" for Go's own code, which is some times slower.
 const EnvTurboJPEG = "TRTDET_TURBOJPEG"
 
-// turboJPEGNames are tried in turn where EnvTurboJPEG says nothing.
+// turboJPEGNames are tried in turn where EnvTurboJPEG says nothing, the first
+// beside the program before.
 var turboJPEGNames = []string{"libturbojpeg.so.0", "libturbojpeg.so"}
 
 // TurboJPEG returns the name or path of the libjpeg-turbo that JPEG files are
@@ -61,6 +63,9 @@ var errTurboRefused = errors.New("libjpeg-turbo refuses it")
 // turboJPEG loads the library, once.
 var turboJPEG = sync.OnceValues(func() (*turbo, error) {
 	names := turboJPEGNames
+	if program, err := os.Executable(); err == nil {
+		names = turboJPEGPlaces(program)
+	}
 	if named := os.Getenv(EnvTurboJPEG); named != "" {
 		names = []string{named}
 	}
@@ -77,6 +82,17 @@ var turboJPEG = sync.OnceValues(func() (*turbo, error) {
 	}
 	return nil, errs[0]
 })
+
+// turboJPEGPlaces returns turboJPEGNames, after the file of the first name that
+// lies beside the program, if there is one.
+func turboJPEGPlaces(program string) []string {
+	program, err := filepath.EvalSymlinks(program)
+	beside := filepath.Join(filepath.Dir(program), turboJPEGNames[0])
+	if info, statErr := os.Stat(beside); err != nil || statErr != nil || !info.Mode().IsRegular() {
+		return turboJPEGNames
+	}
+	return append([]string{beside}, turboJPEGNames...)
+}
 
 func loadTurbo(name string) (*turbo, error) {
 	library, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)

@@ -24,8 +24,11 @@ type Benchmark struct {
 	Height  int    `json:"height"` // of the network's input
 	Width   int    `json:"width"`
 	Threads int    `json:"threads"` // of the CPU
-	// Pictures says what was detected in.
+	// Pictures says what was detected in, JPEG what reads JPEG files here: Go, or a
+	// libjpeg-turbo. Encoded says that each call read its files.
 	Pictures string `json:"pictures"`
+	JPEG     string `json:"jpeg_decoder"`
+	Encoded  bool   `json:"encoded"`
 	// Singly says that each call was about one picture, and that pictures of several
 	// shared batches; otherwise each was about a whole batch.
 	Singly bool           `json:"singly"`
@@ -139,6 +142,9 @@ func (b *Benchmark) about() string {
 	if b.Singly {
 		about += ", handed in one at a time"
 	}
+	if b.Encoded {
+		about += ", encoded; JPEG is decoded by " + Printable(b.JPEG)
+	}
 	return about
 }
 
@@ -155,7 +161,7 @@ func (b *Benchmark) words() string {
 	return "filled: pictures of a batch, mean. alone: pictures/s of the network alone with full batches on as many slots at\n" +
 		"once, " + clock + ": median of windows before and after. spread: of the\n" +
 		"middle half of these windows; not warm: it did not settle within 3 %. share: of alone, at most 1 with one slot.\n" +
-		"p50 to p99.9: milliseconds of a call, each about " + call + "." + b.unanswered() + " Below, a call's mean milliseconds in each stage:"
+		"p50 to p99.9: milliseconds of a call, each about " + call + ".\n" + b.unanswered() + "Below, a call's mean milliseconds in each stage:"
 }
 
 // unanswered says what the columns of calls without an answer mean, where there
@@ -164,8 +170,8 @@ func (b *Benchmark) unanswered() string {
 	said := ""
 	for _, r := range b.Runs {
 		if r.Refused+r.Canceled+r.Missed > 0 {
-			said = fmt.Sprintf(" Calls without an answer: refused, of which %d others were under way; canceled,\n"+
-				"which still waited when the time was up; missed, which the benchmark was too slow to make.", bench.MaxWaiting)
+			said = fmt.Sprintf("Calls without an answer: refused, as %d others were under way; canceled, as they still waited when the time\n"+
+				"was up; missed, as the benchmark was too slow to make them.\n", bench.MaxWaiting)
 		}
 	}
 	return said

@@ -11,7 +11,7 @@ import (
 )
 
 func TestBenchmark(t *testing.T) {
-	b := &Benchmark{Model: "m.engine", Device: "cuda:0", Height: 640, Width: 640, Pictures: "8 pictures"}
+	b := &Benchmark{Model: "m.engine", Device: "cuda:0", Height: 640, Width: 640, Pictures: "8 pictures", JPEG: "libjpeg-turbo (libturbojpeg.so.0)", Encoded: true}
 	on := true
 	run := BenchmarkRun{Batch: 8, Slots: 2, Graphs: &on, Concurrency: 4, GPUs: []engine.GPUUse{{Device: "cuda:0", Utilization: 97.4, MemoryBytes: 3 << 30}}}
 	latency := make(bench.Latency, 1000)
@@ -29,7 +29,7 @@ func TestBenchmark(t *testing.T) {
 		if err := b.Write(format, &out); err != nil {
 			t.Fatal(err)
 		}
-		for _, words := range []string{"m.engine on cuda:0, input 640x640, 8 pictures", "4 callers", "1900", "2000", "2.0 %", "0.950", "CUDA events", "0.50", "0.99", "97 %", "3.0 GiB", "4.000", "0.008", "7.50", "each about a batch"} {
+		for _, words := range []string{"m.engine on cuda:0, input 640x640, 8 pictures", "4 callers", "1900", "2000", "2.0 %", "0.950", "CUDA events", "encoded; JPEG is decoded by libjpeg-turbo (libturbojpeg.so.0)", "0.50", "0.99", "97 %", "3.0 GiB", "4.000", "0.008", "7.50", "each about a batch"} {
 			if !strings.Contains(out.String(), words) {
 				t.Errorf("%s does not say %q:\n%s", format, words, out.String())
 			}
@@ -56,10 +56,14 @@ func TestBenchmark(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got struct {
+		JPEG string `json:"jpeg_decoder"`
 		Runs []map[string]any
 	}
 	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
 		t.Fatal(err)
+	}
+	if got.JPEG != b.JPEG {
+		t.Errorf("JPEG is read by %q", got.JPEG)
 	}
 	r := got.Runs[0]
 	if r["share_of_limit"] != 0.95 || r["limit_low"] != 1980.0 || r["limit_windows"] != 11.0 || r["limit_steady"] != true || r["graphs"] != true || r["latency_ms"].(map[string]any)["p99_9"] != 0.999 || r["stages_ms"].(map[string]any)["network"] != 4.0 {

@@ -11,6 +11,12 @@ import json
 import sys
 from pathlib import Path
 
+# What trtdet bench calls the network alone.
+ALONE = (
+    "The network alone: enqueueV3 or its graph without a pause on as many streams at once, timed by CUDA events on these, "
+    "once warm; the median of windows of 10 ms and more before and after, and the spread of the middle half of them.\n"
+)
+
 
 def rows(header: str, lines: list[list[object]]) -> str:
     """Returns a Markdown table."""
@@ -28,10 +34,13 @@ def read(path: Path) -> list | dict | None:
 
 
 def speed(run: dict) -> list[str]:
-    """Returns pictures a second, those of the network alone, the share, p50 and p99 of a run of trtdet bench."""
-    latency = run["latency_ms"]
+    """Returns pictures a second, those of the network alone, their spread, the share, p50 and p99 of a run of trtdet bench."""
+    latency, limit = run["latency_ms"], run["limit_pictures_per_second"]
+    spread = f"{100 * (run['limit_high'] - run['limit_low']) / limit:.1f} %"
+    if not run["limit_steady"]:
+        spread += ", not warm"
     return [
-        f"{run['pictures_per_second']:.0f}", f"{run['limit_pictures_per_second']:.0f}",
+        f"{run['pictures_per_second']:.0f}", f"{limit:.0f}", spread,
         f"{run['share_of_limit']:.3f}", f"{latency['p50']:.2f}", f"{latency['p99']:.2f}",
     ]  # fmt: skip
 
@@ -60,7 +69,10 @@ def served(results: Path) -> list[list[object]]:
     lines = []
     for path in sorted(results.glob("served-*.out")):
         head, precision, form = path.stem.removeprefix("served-").rsplit("-", 2)
-        for run in (read(path) or {}).get("runs", []):
+        found = read(path) or {}
+        if found.get("encoded"):
+            form += f", decoded by {found['jpeg_decoder'].split(' (')[0]}"
+        for run in found.get("runs", []):
             lines.append([head, precision, form, run["slots"], run["concurrency"], *speed(run)])
     return lines
 
@@ -79,10 +91,11 @@ def main() -> None:
     print(rows("step | outcome | seconds", steps))
     lines = speeds(results)
     if lines:
+        print(ALONE)
         print("Pictures a second; milliseconds of a batch.\n")
         print(
             rows(
-                "head | precision | pictures | batch | slots | pictures/s | network alone | share | p50 | p99 | "
+                "head | precision | pictures | batch | slots | pictures/s | network alone | spread | share | p50 | p99 | "
                 "copy in | letterbox | network | decode | copy out | NMS | "
                 "PyTorch, network alone | ONNX Runtime, network alone",
                 lines,
@@ -93,7 +106,7 @@ def main() -> None:
         print("Callers hand in one picture of 1920x1080 at a time, in batches of up to 8; milliseconds of a call.\n")
         print(
             rows(
-                "head | precision | pictures | slots | callers | pictures/s | network alone | share | p50 | p99",
+                "head | precision | pictures | slots | callers | pictures/s | network alone | spread | share | p50 | p99",
                 lines,
             )
         )

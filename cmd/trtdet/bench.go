@@ -104,6 +104,7 @@ func benchmark(c *cli.Context) error {
 	}
 	r := &report.Benchmark{
 		Model: c.Args().First(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)), Pictures: l.picturesInWords, Singly: l.singly,
+		JPEG: jpegDecoder(), Encoded: c.Bool("encoded"),
 	}
 	defer l.console.show("")
 	for _, slots := range l.slots {
@@ -227,10 +228,16 @@ func (l *loads) read(source string, encoded bool) error {
 		return fmt.Errorf("--pictures: %w", err)
 	}
 	l.picturesInWords = fmt.Sprintf("%s of %s", count(len(l.pictures), "picture"), source)
-	if encoded {
-		l.picturesInWords += ", encoded"
-	}
 	return nil
+}
+
+// jpegDecoder names what reads JPEG files.
+func jpegDecoder() string {
+	library, err := imaging.TurboJPEG()
+	if err != nil {
+		return "Go"
+	}
+	return "libjpeg-turbo (" + library + ")"
 }
 
 // readFirst reads the first few pictures of a source.
