@@ -226,6 +226,13 @@ func lastBits(t *testing.T, file string) string {
 	for i, c := range m.Graph.Initializers {
 		constants[c.Name] = &m.Graph.Initializers[i]
 	}
+	for _, node := range m.Graph.Nodes {
+		for _, a := range node.Attributes {
+			if node.Is("Constant") && a.Tensor != nil {
+				constants[node.Outputs[0]] = &a.Tensor
+			}
+		}
+	}
 	changed := 0
 	for _, node := range m.Graph.Nodes {
 		at := constants[node.Input(1)]
