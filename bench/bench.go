@@ -300,7 +300,8 @@ func (r *run) count(calls *int, arrived time.Time) {
 func (r *run) result() *Result {
 	slices.Sort(r.latency)
 	result := &Result{
-		Calls: len(r.latency), Refused: r.refused, Canceled: r.canceled, Missed: r.missed, Latency: r.latency, Stages: r.stages,
+		Calls: len(r.latency), Refused: r.refused, Canceled: r.canceled, Missed: r.missed,
+		Latency: r.latency, Stages: r.stages,
 		PicturesPerSecond: float64(r.answered*r.load.Batch) / r.load.Duration.Seconds(),
 	}
 	if r.batches > 0 {

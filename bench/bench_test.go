@@ -59,7 +59,7 @@ func TestClosedLoop(t *testing.T) {
 			t.Fatal(err)
 		}
 		if math.Abs(r.PicturesPerSecond-800) > 8 || r.Refused != 0 || r.Calls < 198 || r.Calls+r.Canceled > 204 {
-			t.Errorf("%g pictures a second, %d calls, %d refused, %d canceled", r.PicturesPerSecond, r.Calls, r.Refused, r.Canceled)
+			t.Errorf("%g pictures a second of %+v", r.PicturesPerSecond, r)
 		}
 		if p50, p99 := r.Latency.At(0.5), r.Latency.At(0.99); p50 != 20*time.Millisecond || p99 != 20*time.Millisecond {
 			t.Errorf("p50 %s, p99 %s, want 20 ms", p50, p99)
@@ -154,7 +154,7 @@ func TestEndIsTheDuration(t *testing.T) {
 					t.Errorf("%d arrived, %d refused", arrived, r.Refused)
 				}
 			}
-			if r.Calls != 0 || r.Canceled != made || r.Canceled+r.Refused != arrived || r.Missed != 0 || d.most.Load() > MaxWaiting {
+			if r.Calls != 0 || r.Canceled != made || made+r.Refused != arrived || r.Missed != 0 || d.most.Load() > MaxWaiting {
 				t.Errorf("of %d arrivals %+v, %d at once", arrived, r, d.most.Load())
 			}
 		})
@@ -170,8 +170,9 @@ func TestInterrupted(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			start := time.Now()
-			if _, err := Run(ctx, &stuck{}, load); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
-				t.Errorf("%+v: %v after %s", load, err, time.Since(start))
+			_, err := Run(ctx, &stuck{}, load)
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
+				t.Errorf("%+v: %v after %s", load, err, took)
 			}
 		})
 	}
@@ -198,8 +199,8 @@ func TestRunningIsAwaited(t *testing.T) {
 // up: it makes none, and counts them.
 func TestLateArrivals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &stuck{}
-		r := newRun(d, Load{Pictures: pictures, Batch: 1, Rate: 1000, Duration: time.Second}, time.Now().Add(-time.Second), nil)
+		d, load := &stuck{}, Load{Pictures: pictures, Batch: 1, Rate: 1000, Duration: time.Second}
+		r := newRun(d, load, time.Now().Add(-time.Second), nil)
 		r.openLoop(t.Context())
 		if d.calls.Load() != 0 || math.Abs(float64(r.missed-1000)) > 100 {
 			t.Errorf("%d calls, %d missed", d.calls.Load(), r.missed)

@@ -202,7 +202,8 @@ func (c *core) rate(ctx context.Context, images int, d time.Duration) (Throughpu
 	var all sync.WaitGroup
 	for i, l := range lanes {
 		all.Go(func() {
-			if errs[i] = l.Rate(images, func(runs int, took time.Duration) int { return r.next(i, runs, took) }); errs[i] != nil {
+			errs[i] = l.Rate(images, func(runs int, took time.Duration) int { return r.next(i, runs, took) })
+			if errs[i] != nil {
 				r.stop()
 			}
 		})

@@ -9,7 +9,9 @@ import (
 
 // rated has a rating of streams whose runs take times, the nth of them what a
 // function says, until it is done.
-func rated(t *testing.T, duration time.Duration, images int, streams ...func(run int) time.Duration) (Throughput, []int) {
+func rated(
+	t *testing.T, duration time.Duration, images int, streams ...func(run int) time.Duration,
+) (Throughput, []int) {
 	t.Helper()
 	r := newRating(t.Context(), len(streams), images, duration)
 	at, total, wanted := make([]time.Duration, len(streams)), make([]int, len(streams)), make([]int, len(streams))
@@ -65,7 +67,9 @@ func TestRating(t *testing.T) {
 			return 4 * time.Millisecond
 		}}, 2000, true},
 		{"two streams", []func(int) time.Duration{steady(8 * time.Millisecond), steady(8 * time.Millisecond)}, 2000, true},
-		{"two unlike ones", []func(int) time.Duration{steady(5 * time.Millisecond), steady(20 * time.Millisecond)}, 2000, true},
+		{"two unlike ones", []func(int) time.Duration{
+			steady(5 * time.Millisecond), steady(20 * time.Millisecond),
+		}, 2000, true},
 		{"never warm", []func(int) time.Duration{func(run int) time.Duration {
 			return time.Duration(3+2*(run%2)) * 4 * time.Millisecond
 		}}, 0, false},

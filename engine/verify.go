@@ -58,7 +58,8 @@ func (v *Verification) Err() error {
 	}
 	bound, bounded := map[string]float64{model.FP32: VerifyMaps, model.FP16: VerifyMapsHalf}[v.Precision]
 	if bounded && !(v.Maps <= bound) {
-		return fmt.Errorf("%w: its maps by %.2g of their largest value, %.2g is allowed in %s", ErrDiffers, v.Maps, bound, v.Precision)
+		return fmt.Errorf("%w: its maps by %.2g of their largest value, %.2g is allowed in %s",
+			ErrDiffers, v.Maps, bound, v.Precision)
 	}
 	return nil
 }

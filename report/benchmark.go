@@ -161,7 +161,8 @@ func (b *Benchmark) words() string {
 	return "filled: pictures of a batch, mean. alone: pictures/s of the network alone with full batches on as many slots at\n" +
 		"once, " + clock + ": median of windows before and after. spread: of the\n" +
 		"middle half of these windows; not warm: it did not settle within 3 %. share: of alone, at most 1 with one slot.\n" +
-		"p50 to p99.9: milliseconds of a call, each about " + call + ".\n" + b.unanswered() + "Below, a call's mean milliseconds in each stage:"
+		"p50 to p99.9: milliseconds of a call, each about " + call + ".\n" + b.unanswered() +
+		"Below, a call's mean milliseconds in each stage:"
 }
 
 // unanswered says what the columns of calls without an answer mean, where there
@@ -226,9 +227,11 @@ func (b *Benchmark) table(header pretty.Row, row func(*BenchmarkRun) pretty.Row)
 
 func (b *Benchmark) rates() pretty.Writer {
 	header, key := b.key()
-	header = append(header, "pictures/s", "filled", "alone", "spread", "share", "p50", "p90", "p99", "p99.9", "refused", "canceled", "missed", "GPU use", "memory")
+	header = append(header, "pictures/s", "filled", "alone", "spread", "share", "p50", "p90", "p99", "p99.9",
+		"refused", "canceled", "missed", "GPU use", "memory")
 	return b.table(header, func(r *BenchmarkRun) pretty.Row {
-		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Filled), decimals(r.Limit), r.spread(), fmt.Sprintf("%.3f", r.Share))
+		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Filled),
+			decimals(r.Limit), r.spread(), fmt.Sprintf("%.3f", r.Share))
 		for _, l := range []float64{r.Latency.P50, r.Latency.P90, r.Latency.P99, r.Latency.P999} {
 			row = append(row, decimals(l))
 		}

@@ -28,7 +28,9 @@ var trained = []struct {
 	nets   []string
 }{
 	{"emoji", 256, []string{"decoupled-base"}},
-	{"heads", 192, []string{"coupled", "decoupled", "decoupled-base", "decoupled-base-256", "decoupled-base-split", "yolox"}},
+	{"heads", 192, []string{
+		"coupled", "decoupled", "decoupled-base", "decoupled-base-256", "decoupled-base-split", "yolox",
+	}},
 }
 
 // TestTrainedInHalf holds each trained net in half to its float32 file in ONNX
@@ -107,7 +109,9 @@ const sensitive = 0.25
 // last bit does in ONNX Runtime. With few channels chance makes that three times as
 // much, which is allowed; an arithmetic of 8 bits is at eight times. In a recorded
 // run an H200 had a third of the unmatched detections that this change makes.
-func holdRaw(t *testing.T, file, plan string, hints model.Hints, height, width int, images []*imaging.Picture) float64 {
+func holdRaw(
+	t *testing.T, file, plan string, hints model.Hints, height, width int, images []*imaging.Picture,
+) float64 {
 	t.Helper()
 	v, err := engine.Verify(t.Context(), file, plan, hints, images)
 	if err != nil {
@@ -139,7 +143,9 @@ func relativeRMS(got, want []float32) float64 {
 
 // rawOutputs returns what ONNX Runtime, which a Detector has loaded before, makes
 // of each image: each tensor that the head reads.
-func rawOutputs(t *testing.T, file string, hints model.Hints, height, width int, images []*imaging.Picture) [][]float32 {
+func rawOutputs(
+	t *testing.T, file string, hints model.Hints, height, width int, images []*imaging.Picture,
+) [][]float32 {
 	t.Helper()
 	n, err := model.Load(file, &hints)
 	if err != nil {
@@ -168,7 +174,8 @@ func rawOutputs(t *testing.T, file string, hints model.Hints, height, width int,
 	input := make([]float32, rows*3*height*width)
 	var all [][]float32
 	for _, p := range images {
-		imaging.Letterbox(input[:3*height*width], p, decode.NewFit(p.Width, p.Height, width, height, n.Preprocess.Letterbox), n.Preprocess)
+		fit := decode.NewFit(p.Width, p.Height, width, height, n.Preprocess.Letterbox)
+		imaging.Letterbox(input[:3*height*width], p, fit, n.Preprocess)
 		tensor, err := onnxruntime.NewTensor(onnxruntime.NewShape(int64(rows), 3, int64(height), int64(width)), input)
 		if err != nil {
 			t.Fatal(err)

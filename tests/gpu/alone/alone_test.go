@@ -39,7 +39,9 @@ func TestMain(m *testing.M) {
 func build(t *testing.T, batch int) string {
 	t.Helper()
 	plan := filepath.Join(t.TempDir(), "model.engine")
-	o := engine.BuildOptions{InProcess: true, Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: batch, Max: batch}}
+	o := engine.BuildOptions{
+		InProcess: true, Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: batch, Max: batch},
+	}
 	if _, err := engine.Build(t.Context(), "../../../models/emoji/decoupled-base.onnx", plan, &o); err != nil {
 		t.Fatal(err)
 	}
