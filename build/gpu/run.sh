@@ -79,7 +79,9 @@ test_kernels() {
 test_engines() {
 	step profiles 120 env -C "$top/engine/internal/cuda" ./cuda.test -test.v -test.run 'Profiles' || true
 	# shellcheck disable=SC2086 # flags
-	step engines 600 env -C "$top/tests/gpu" ./gpu.test -test.v ${TEST_FLAGS--test.short} || true
+	step half 300 env -C "$top/tests/gpu" ./gpu.test -test.v -test.run 'InHalf' ${TEST_FLAGS--test.short} || true
+	# shellcheck disable=SC2086 # flags
+	step engines 600 env -C "$top/tests/gpu" ./gpu.test -test.v -test.skip 'InHalf' ${TEST_FLAGS--test.short} || true
 }
 
 # build_engine HEAD PRECISION builds an engine unless it is there, verified or, where that fails, not.

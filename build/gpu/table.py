@@ -13,8 +13,8 @@ from pathlib import Path
 
 # What trtdet bench calls the network alone.
 ALONE = (
-    "The network alone: enqueueV3 or its graph without a pause on as many streams at once, timed by CUDA events on these, "
-    "once warm; the median of windows of 10 ms and more before and after, and the spread of the middle half of them.\n"
+    "The network alone: enqueueV3 or its graph without a pause on as many streams at once, timed by CUDA events on "
+    "these, once warm; the median of windows of 10 ms and more before and after, and the spread of their middle half.\n"
 )
 
 
@@ -34,7 +34,7 @@ def read(path: Path) -> list | dict | None:
 
 
 def speed(run: dict) -> list[str]:
-    """Returns pictures a second, those of the network alone, their spread, the share, p50 and p99 of a run of trtdet bench."""
+    """Returns pictures a second, those of the network alone and their spread, share, p50 and p99 of trtdet bench."""
     latency, limit = run["latency_ms"], run["limit_pictures_per_second"]
     spread = f"{100 * (run['limit_high'] - run['limit_low']) / limit:.1f} %"
     if not run["limit_steady"]:
