@@ -25,9 +25,9 @@ var servingSuites = []suite{
 		name: "serve-simulated", measure: measureSimulated,
 		rows: []row{
 			{"64 callers, simulated GPU with a network of 1 ms a batch of 8, against the ideal", "64 rate", "ideal", more, "0.97 or more"},
-			{"p99 of the same against 3 batches", "64 p99", "three", faster, "1 or more, which [cannot be](#under-load)"},
-			{"p99 of 16 callers against 3 batches", "16 p99", "three", faster, ""},
-			{"one caller's answer against a batch", "1 p50", "one", onTop, "+60 us or less"},
+			{"p99 of the same, simulated GPU, against 3 batches", "64 p99", "three", faster, "1 or more, which [cannot be](#under-load)"},
+			{"p99 of 16 callers on that simulated GPU against 3 batches", "16 p99", "three", faster, ""},
+			{"one caller's answer on that simulated GPU against a batch", "1 p50", "one", onTop, "+60 us or less"},
 		},
 	},
 	plainSuite("yolov5s", (*bench).yolov5s, 640, 5), plainSuite("the small net", (*bench).small, 640, 2),

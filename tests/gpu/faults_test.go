@@ -32,9 +32,10 @@ func whatFailed(use func(log *slog.Logger) error) error {
 	return err
 }
 
-// TestEveryCallFails has each call of the driver's and each entry of TensorRT's
-// fail the 1st, 2nd ... time while a model is opened and three batches are run:
-// the error names it, nothing is left behind, and the next try works.
+// TestEveryCallFails has each call of the simulated driver's, and each entry of
+// the library that stands in for TensorRT, fail the 1st, 2nd ... time while a model
+// is opened and three batches are run: the error names it, nothing is left behind,
+// and the next try works. How NVIDIA's own fail it does not show.
 func TestEveryCallFails(t *testing.T) {
 	if simgpu.Real() {
 		t.Skip("a real driver does not fail when it is told to")
