@@ -15,8 +15,8 @@ func TestVerificationErr(t *testing.T) {
 	}{
 		{Verification{Precision: model.FP32, Maps: 0.003}, false}, // TF32
 		{Verification{Precision: model.FP32, Maps: 0.005}, true},
-		{Verification{Precision: model.FP16, Maps: 0.005}, false},
-		{Verification{Precision: model.FP16, Maps: 0.01}, true}, // though no detection differs
+		{Verification{Precision: model.FP16, Maps: 0.01}, false},
+		{Verification{Precision: model.FP16, Maps: 0.02}, true}, // though no detection differs
 		{Verification{Precision: model.FP16, Maps: math.NaN()}, true},
 		{Verification{Precision: model.INT8, Maps: 0.5}, false}, // whose steps are its own
 		{Verification{Precision: model.INT8, Detections: 9, Unmatched: 1}, true},

@@ -19,7 +19,7 @@ struct Settings {
   uint64_t seed = 1;     // SIMGPU_SEED: of how late work starts
   bool instant = false;  // SIMGPU_INSTANT: nothing is copied or computed, to measure what a program costs by itself
   // SIMGPU_NETWORK_US: a network takes so many microseconds, one at a time on each device, and all else as with
-  // SIMGPU_INSTANT; to measure what a program adds to that.
+  // SIMGPU_INSTANT; to measure what a program adds to that. Events tell this time.
   uint64_t network_us = 0;
   uint64_t memory = 0;  // SIMGPU_MEMORY: bytes of each device (default 4 GiB)
   static const Settings& Get();
