@@ -121,7 +121,7 @@ func TestBench(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.stdout), &b); err != nil {
 		t.Fatal(err)
 	}
-	if len(b.Runs) != 2 || !b.Singly || !strings.HasSuffix(b.Pictures, ", encoded") {
+	if len(b.Runs) != 2 || !b.Singly || !b.Encoded || b.JPEG == "" {
 		t.Fatalf("%+v", b)
 	}
 	for i, callers := range []int{1, 16} {
