@@ -40,3 +40,37 @@ func TestNetworkRate(t *testing.T) {
 		}
 	}
 }
+
+// TestNetworkRateFails has each call that measures fail: the error names it,
+// nothing is left behind, and the next measurement works.
+func TestNetworkRateFails(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real driver does not fail when it is told to")
+	}
+	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256})
+	d := open(t, plan, engine.Options{Device: devices(1), Slots: 1})
+	rate := func() error { _, err := d.NetworkRate(t.Context(), 1, 0); return err }
+	if err := rate(); err != nil { // it makes the bucket
+		t.Fatal(err)
+	}
+	clean := simgpu.Count()
+	for call, times := range map[string]int64{
+		"trtdet_context_enqueue": 2, "cuStreamBeginCapture": 1, "cuStreamEndCapture": 1, "cuGraphInstantiate": 1,
+		"cuEventCreate": 3, "cuEventRecord": 4, "cuGraphLaunch": 4, "cuEventSynchronize": 3, "cuEventElapsedTime": 3,
+	} {
+		for nth := int64(1); nth <= times; nth++ {
+			simgpu.Fail(call, nth, outOfMemory)
+			err := rate()
+			simgpu.Fail("", 0, 0)
+			if err == nil || !strings.Contains(err.Error(), call) {
+				t.Errorf("%s, call %d: %v", call, nth, err)
+			}
+			if got := simgpu.Count(); got != clean {
+				t.Fatalf("%s, call %d: left %+v, want %+v", call, nth, got, clean)
+			}
+			if err := rate(); err != nil {
+				t.Fatalf("after %s, call %d: %v", call, nth, err)
+			}
+		}
+	}
+}
