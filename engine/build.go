@@ -28,9 +28,10 @@ var (
 // BuildOptions say how an engine is built. Of the zero value only Child or
 // InProcess must be set.
 type BuildOptions struct {
-	// Child is the command line of a program that calls BuildChild at once.
-	// TensorRT runs there, so that a model which crashes or hangs it is an
-	// error here.
+	// Child is the command line of a program that calls BuildChild at once, such
+	// as this program with an argument that its main looks for first (see the
+	// example of BuildChild). TensorRT runs there, so that a model which crashes
+	// or hangs it is an error here. The environment is passed on to it.
 	Child []string
 	// InProcess runs TensorRT in the caller's process instead. A TensorRT 10 that
 	// is not where the loader looks needs its folder in LD_LIBRARY_PATH then.
@@ -80,8 +81,12 @@ func (b BatchRange) String() string { return fmt.Sprintf("%d:%d:%d", b.Min, b.Op
 // Build makes a TensorRT engine from the detector in the ONNX file onnxPath
 // and writes it to planPath, its manifest beside it (see ManifestPath). Until
 // both are whole nothing is written under these names; a cancelled ctx stops
-// TensorRT at once.
+// TensorRT at once. In a process that is the child of another Build and has not
+// called BuildChild it does nothing but return ErrNotChild.
 func Build(ctx context.Context, onnxPath, planPath string, o *BuildOptions) (*model.Manifest, error) {
+	if os.Getenv(childEnv) != "" {
+		return nil, fmt.Errorf("%w: %s", ErrNotChild, callBuildChild)
+	}
 	if o == nil || (len(o.Child) == 0 && !o.InProcess) {
 		return nil, ErrNoChild
 	}

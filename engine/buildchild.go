@@ -26,9 +26,22 @@ const (
 	onnxFD   = 4
 )
 
-// buildEvent is one line of the child's report. Exactly one field is set; Done
-// or Failed is the last.
+// childEnv is set in the environment of the child until it calls BuildChild. A
+// child that calls Build instead, because its main is the main that started it,
+// would start children of its own without end.
+const childEnv = "TRTDET_BUILD_CHILD"
+
+// ErrNotChild: the process that Build started, or that calls Build, is to call
+// BuildChild and does not.
+var ErrNotChild = errors.New("engine.BuildChild was not called in the process that engine.Build started")
+
+// callBuildChild is what to do about ErrNotChild.
+const callBuildChild = "main of the program in BuildOptions.Child calls it before anything else, and exits with what it returns"
+
+// buildEvent is one line of the child's report. Exactly one field is set; Hello
+// is the first, Done or Failed is the last.
 type buildEvent struct {
+	Hello    bool          `json:"hello,omitempty"`
 	Progress *trt.Progress `json:"progress,omitempty"`
 	Log      *buildLog     `json:"log,omitempty"`
 	Done     *buildOutcome `json:"done,omitempty"`
@@ -69,8 +82,9 @@ func (f *buildFailure) Unwrap() error { return failureKinds[f.Kind] }
 
 // BuildChild is the whole life of the child process that Build starts: the
 // program whose command line BuildOptions.Child holds calls it and exits with
-// what it returns.
+// what it returns. The parent ends a child that does not (ErrNotChild).
 func BuildChild() int {
+	os.Unsetenv(childEnv)         //nolint:errcheck // it fails for odd names only; what this process starts is no child of a build
 	syscall.CloseOnExec(eventsFD) // what this process starts must not keep the pipe open
 	syscall.CloseOnExec(onnxFD)
 	events := os.NewFile(eventsFD, "events")
@@ -80,6 +94,14 @@ func BuildChild() int {
 		fmt.Fprintln(os.Stderr, "trtdet: this command is started by `trtdet build` and takes its job from it:", err)
 		return 2
 	}
+	var mu sync.Mutex
+	encoder := json.NewEncoder(events)
+	send := func(e buildEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		encoder.Encode(e) //nolint:errcheck // a parent that no longer reads is about to kill us
+	}
+	send(buildEvent{Hello: true})
 	library, loadErr := trt.Load(wanted.Flavor, wanted.Path)
 	var job buildJob
 	if err := in.Decode(&job); err != nil { // the parent wants no engine any more
@@ -89,13 +111,6 @@ func BuildChild() int {
 		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // ends when the parent does
 		os.Exit(1)
 	}()
-	var mu sync.Mutex
-	encoder := json.NewEncoder(events)
-	send := func(e buildEvent) {
-		mu.Lock()
-		defer mu.Unlock()
-		encoder.Encode(e) //nolint:errcheck // a parent that no longer reads is about to kill us
-	}
 	if loadErr != nil {
 		send(buildEvent{Failed: newBuildFailure(loadErr)})
 		return 1

@@ -24,7 +24,8 @@ import (
 var ErrBuildCrashed = errors.New("TensorRT did not survive this model")
 
 // stall is how long a build may use no processor time before it counts as
-// deadlocked, which is how TensorRT answers too little memory.
+// deadlocked, which is how TensorRT answers too little memory, and how long a
+// child may go without BuildChild's first word.
 const stall = 60 * time.Second
 
 // child is the process that TensorRT runs in.
@@ -50,7 +51,8 @@ func startChild(ctx context.Context, command []string, library buildLibrary, onn
 	c := &child{onnx: onnx, events: reader, said: &tail{limit: 4 << 10}}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.cmd = exec.CommandContext(c.ctx, command[0], command[1:]...)
-	c.cmd.Env = append(os.Environ(), "GOTRACEBACK=none") // a crash is one line of ours, its addresses help nobody
+	// a crash is one line of ours, its addresses help nobody
+	c.cmd.Env = append(os.Environ(), "GOTRACEBACK=none", childEnv+"=1")
 	if path := trt.LoaderPath(library.Flavor, library.Path); path != "" {
 		c.cmd.Env = append(c.cmd.Env, "LD_LIBRARY_PATH="+path)
 	}
@@ -72,12 +74,9 @@ func startChild(ctx context.Context, command []string, library buildLibrary, onn
 	return c, nil
 }
 
-// tell sends the child its next line.
-func (c *child) tell(v any) {
-	if err := json.NewEncoder(c.stdin).Encode(v); err != nil {
-		c.cancel(fmt.Errorf("%w: its process does not take its job: %w", ErrBuildCrashed, err))
-	}
-}
+// tell sends the child its next line. A child that is gone does not take it,
+// and run finds out why.
+func (c *child) tell(v any) { json.NewEncoder(c.stdin).Encode(v) } //nolint:errcheck // see above
 
 // close ends the process, if it has not come to its end.
 func (c *child) close() {
@@ -94,9 +93,9 @@ func (c *child) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)
 	c.tell(job)
 	c.onnx.Close()         // what was written; the child has a descriptor of its own
 	var heard atomic.Int64 // counts events, so that the watch sees life in them too
-	go watch(ctx, c.cmd.Process.Pid, &heard, func() {
-		cancel(fmt.Errorf("%w: it has done nothing for %s, most often for lack of memory", ErrBuildCrashed, stall))
-	})
+	go watch(ctx, c.cmd.Process.Pid, &heard, cancel)
+	// a process that the child started may keep the pipe open
+	defer context.AfterFunc(ctx, func() { c.events.Close() })()
 	var outcome *buildOutcome
 	var failure error
 	decoder := json.NewDecoder(c.events)
@@ -106,6 +105,10 @@ func (c *child) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)
 			break // the pipe ends with the child; what it did not say shows below
 		} else if err != nil {
 			cancel(fmt.Errorf("%w: it no longer makes sense: %w", ErrBuildCrashed, err))
+			break
+		}
+		if !e.Hello && heard.Load() == 0 {
+			cancel(fmt.Errorf("%w: %s", ErrNotChild, callBuildChild))
 			break
 		}
 		heard.Add(1)
@@ -134,24 +137,29 @@ func (c *child) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)
 	if context.Cause(ctx) != nil {
 		return nil, context.Cause(ctx)
 	}
-	return nil, crash(err, c.said.String())
+	return nil, crash(err, c.said.String(), heard.Load() > 0)
 }
 
-// crash words the end of a child that did not say goodbye.
-func crash(err error, said string) error {
+// crash words the end of a child that did not say goodbye. One that was no
+// child of a build, as far as was heard, may still have died of a signal.
+func crash(err error, said string, child bool) error {
 	how := "it ended without a word"
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		how = "its process ended with " + exit.String()
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			child = true
 			how = "its process died of " + status.Signal().String()
 			if status.Signal() == syscall.SIGKILL {
 				how = "its process was killed, most often for lack of memory"
 			}
 		}
 	}
-	if line := lastWords(said); line != "" {
+	if line := lastWords(said); line != "" && !strings.Contains(line, ErrNotChild.Error()) { // which is said anyway
 		how += " (" + line + ")"
+	}
+	if !child {
+		return fmt.Errorf("%w: %s; %s", ErrNotChild, how, callBuildChild)
 	}
 	return fmt.Errorf("%w: %s", ErrBuildCrashed, how)
 }
@@ -170,27 +178,35 @@ func lastWords(said string) string {
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// watch calls stalled when the process has neither spoken nor used the
-// processor for as long as stall.
-func watch(ctx context.Context, pid int, heard *atomic.Int64, stalled func()) {
-	ticker := time.NewTicker(time.Second)
+// watch cancels a build whose process has neither spoken nor used the processor
+// for as long as stall, or has not said its first word in that time. It counts
+// ticks: while this process is stopped, none pass.
+func watch(ctx context.Context, pid int, heard *atomic.Int64, cancel context.CancelCauseFunc) {
+	const tick = time.Second
+	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	var last string
-	since := time.Now()
-	for {
+	var last [2]int64
+	for still := time.Duration(0); still < stall; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		now := fmt.Sprint(heard.Load(), processorTime(pid))
-		if now != last {
-			last, since = now, time.Now()
-		} else if time.Since(since) > stall {
-			stalled()
-			return
+		now := [2]int64{heard.Load()}
+		if now[0] > 0 {
+			now[1] = processorTime(pid)
+		}
+		if now == last {
+			still += tick
+		} else {
+			last, still = now, 0
 		}
 	}
+	if last[0] == 0 {
+		cancel(fmt.Errorf("%w: it is still running after %s; %s", ErrNotChild, stall, callBuildChild))
+		return
+	}
+	cancel(fmt.Errorf("%w: it has done nothing for %s, most often for lack of memory", ErrBuildCrashed, stall))
 }
 
 // processorTime returns the clock ticks a process has used, 0 when it is gone.
