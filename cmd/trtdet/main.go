@@ -45,7 +45,7 @@ func main() {
 		stop() // a second Ctrl+C ends the program at once
 		// some calls cannot be interrupted: ONNX Runtime taking a network in, a read from a dead disk
 		time.Sleep(grace)
-		fmt.Fprintln(os.Stderr, "trtdet: interrupted")
+		fmt.Fprintf(os.Stderr, "trtdet: interrupted: what it waited for did not end within %s\n", grace)
 		os.Exit(exitFailed)
 	})
 	// a reader that goes away is an error of the write, not the end of the program in the middle of saving a picture

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // claimingPNG is a PNG whose header claims a size that its data does not have.
@@ -158,22 +156,14 @@ func TestPicturesThatVanish(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := exec.Command(trtdet, "run", carried(), "in", "--format", "jsonl", "--nosave", "--threads", "1")
-	c.Dir = dir
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(limit, func() { c.Process.Kill() })
-	defer timer.Stop()
-	reader := bufio.NewReader(out)
-	first, err := reader.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	// it gets no further than its standard output takes
+	reader, writer := narrow(t)
+	p := &process{Cmd: exec.Command(trtdet, "run", carried(), "in", "--format", "jsonl", "--nosave", "--threads", "1", "--imgsz", "320"),
+		ended: make(chan struct{})}
+	p.Dir, p.Stdout, p.Stderr = dir, writer, &p.stderr
+	p.start(t)
+	writer.Close()
+	first := firstLine(t, reader)
 	// the folder has been listed, and only a few pictures are read ahead
 	for i, name := range slices.Backward(listed) {
 		if path := filepath.Join(dir, name); i >= many/2 && i%2 == 0 {
@@ -189,7 +179,7 @@ func TestPicturesThatVanish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Wait() //nolint:errcheck // the exit status is looked at
+	o := p.end(t)
 	got := lines(t, first+string(rest))
 	if len(got) != many {
 		t.Fatalf("%d lines for %d pictures", len(got), many)
@@ -206,7 +196,7 @@ func TestPicturesThatVanish(t *testing.T) {
 			}
 		}
 	}
-	if failed == 0 || c.ProcessState.ExitCode() != 1 {
-		t.Errorf("exit status %d with %d pictures lost", c.ProcessState.ExitCode(), failed)
+	if failed == 0 || o.status != 1 {
+		t.Errorf("exit status %d with %d pictures lost", o.status, failed)
 	}
 }

@@ -1,12 +1,10 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"image"
 	_ "image/jpeg" // saved pictures are read back
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -126,14 +124,10 @@ func TestUnwritablePlaces(t *testing.T) {
 // limited runs the program in a shell that sets limits first.
 func limited(t *testing.T, dir, limits string, args ...string) outcome {
 	t.Helper()
-	c := exec.Command("sh", append([]string{"-c", limits + ` && exec "$0" "$@"`, trtdet}, args...)...)
-	c.Dir = dir
-	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
-	timer := time.AfterFunc(limit, func() { c.Process.Kill() })
-	defer timer.Stop()
-	c.Run() //nolint:errcheck // the exit status is looked at
-	return outcome{c.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	p := &process{Cmd: exec.Command("sh", append([]string{"-c", limits + ` && exec "$0" "$@"`, trtdet}, args...)...), ended: make(chan struct{})}
+	p.Dir, p.Stdout, p.Stderr = dir, &p.stdout, &p.stderr
+	p.start(t)
+	return p.end(t)
 }
 
 // Too little memory and too few files end in one line, whatever the limit; what
@@ -182,34 +176,26 @@ func TestClosedPipe(t *testing.T) {
 	for _, format := range []string{"table", "jsonl", "csv", "coco"} {
 		t.Run(format, func(t *testing.T) {
 			dir := t.TempDir()
-			var sources []string
-			for range 8 {
-				sources = append(sources, heldOut(t)...)
-			}
-			c := exec.Command(trtdet, append([]string{"run", carried(), "--format", format}, sources...)...)
-			c.Dir = dir
-			out, err := c.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var stderr bytes.Buffer
-			c.Stderr = &stderr
-			if err := c.Start(); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := bufio.NewReaderSize(out, 16).ReadString('\n'); err != nil {
-				t.Fatal(err)
-			}
-			out.Close()
-			err = c.Wait()
-			if c.ProcessState.ExitCode() != 1 || stderr.String() != "trtdet: writing to standard output: its reader has closed it; what follows is lost\n" {
-				t.Errorf("%v: %s", err, stderr.String())
+			reader, writer := narrow(t)
+			// the list goes on until the pipe is closed
+			p := &process{Cmd: exec.Command(trtdet, "run", carried(), "-", "--format", format, "--imgsz", "320"), ended: make(chan struct{})}
+			p.Dir, p.Stdout, p.Stderr, p.Stdin = dir, writer, &p.stderr, endless(heldOut(t)[0]+"\n")
+			p.start(t)
+			writer.Close()
+			firstLine(t, reader)
+			reader.Close()
+			o := p.end(t)
+			if o.status != 1 || o.stderr != "trtdet: writing to standard output: its reader has closed it; what follows is lost\n" {
+				t.Errorf("exit status %d: %s", o.status, o.stderr)
 			}
 			noPieces(t, dir)
 		})
 	}
 	t.Run("closed from the start", func(t *testing.T) {
-		for _, args := range [][]string{{"info"}, {"info", carried()}, {"--help"}, {"--version"}, {"build", carried(), "-o", "m.engine"}} {
+		for _, args := range [][]string{{"info"}, {"info", carried()}, {"--help"}, {"--version"}, {"build", carried(), "-o", "m.engine"},
+			{"eval", carried(), "--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "64", "--save-json", "x.json", "--plots"},
+			{"bench", carried(), "--imgsz", "64", "--duration", "1ms", "--warmup", "0s"},
+		} {
 			r, w, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)
@@ -223,91 +209,137 @@ func TestClosedPipe(t *testing.T) {
 				t.Errorf("trtdet %s: %v", args[0], err)
 			}
 			noPieces(t, c.Dir)
+			noProcess(t, c.Dir)
 		}
 	})
 }
 
-// A signal at any moment ends a run or a build with status 1 and one last line,
-// and leaves whole files only. Before the program has started it is the signal
-// itself that ends it.
+// moment is one at which a signal comes.
+type moment struct {
+	name string
+	come func(p *process) bool
+}
+
+// A signal at any moment ends what takes long with status 1 and one last line,
+// and leaves whole files only, and no process. Before the program has started it
+// is the signal itself that ends it.
 func TestSignalsAtAnyMoment(t *testing.T) {
-	rounds := uint64(150)
+	rounds := 12
 	if testing.Short() {
-		rounds = 16
+		rounds = 1
 	}
-	slow, cfg := slowModel(t), slowCfg(t)
+	slow, cfg, data := slowModel(t), slowCfg(t), filepath.Join(top, emoji, "data.yaml")
 	var pictures []string
 	for range 20 {
 		pictures = append(pictures, heldOut(t)...)
 	}
-	commands := [][]string{
-		append([]string{"run", carried(), "--save-txt", "--save-crop"}, pictures...),
-		append([]string{"run", carried(), "--format", "jsonl", "--nosave", "--batch", "4"}, pictures...),
-		{"build", carried(), "-o", "m.engine", "--quiet"},
-		{"build", slow, "-o", "m.engine", "--quiet", "--cfg", cfg},
-	}
-	for seed := range rounds {
-		rng := rand.New(rand.NewPCG(seed, 2))
-		args := commands[seed%4]
-		signal := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[rng.IntN(2)]
-		most := []time.Duration{40, 300, 2000}[rng.IntN(3)] * time.Millisecond
-		after := time.Duration(rng.Int64N(int64(most)))
-		t.Run(fmt.Sprintf("%d %s %s after %s", seed, args[0], signal, after), func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			took, o := interrupt(t, dir, signal, after, args...)
-			early := o.status == -1 && after < 100*time.Millisecond
-			if o.status != 0 && !early && (o.status != 1 || o.stderr != "trtdet: interrupted\n") {
-				t.Errorf("exit status %d: %s", o.status, o.stderr)
+	start := moment{"start", func(*process) bool { return true }}
+	opening := moment{"the model is opened", func(p *process) bool { return p.loads("libonnxruntime.so") }}
+	locked := moment{"lock", func(p *process) bool { return locks(p.Dir) }}
+	saved := moment{"the first is saved", func(p *process) bool {
+		labels, err := filepath.Glob(filepath.Join(p.Dir, "runs/detect/exp/labels/*"))
+		return err == nil && len(labels) > 0
+	}}
+	for _, c := range []struct {
+		args    []string
+		moments []moment
+	}{
+		{append([]string{"run", carried(), "--save-txt", "--save-crop"}, pictures...), []moment{start, opening, saved}},
+		{append([]string{"run", carried(), "--format", "jsonl", "--nosave", "--batch", "4"}, pictures...),
+			[]moment{start, opening, {"the first line", func(p *process) bool { return p.stdout.String() != "" }}}},
+		{[]string{"build", carried(), "-o", "m.engine", "--quiet"},
+			[]moment{start, locked, {"child", func(p *process) bool { return len(p.children(t)) > 0 }}}},
+		{[]string{"build", slow, "-o", "m.engine", "--cfg", cfg}, []moment{locked}},
+		{[]string{"eval", carried(), "--data", data, "--save-json", "x.json", "--plots"}, []moment{start, opening}},
+		{[]string{"bench", carried(), "--duration", "1h", "--warmup", "0s"}, []moment{start, opening}},
+	} {
+		for _, m := range c.moments {
+			for round := range rounds {
+				rng := rand.New(rand.NewPCG(uint64(round), 2))
+				signal := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[rng.IntN(2)]
+				after := time.Duration(rng.IntN([]int{1, 40, 300, 2000}[rng.IntN(4)])) * time.Millisecond
+				t.Run(fmt.Sprintf("%s %s %s after %s", c.args[0], signal, after, m.name), func(t *testing.T) {
+					t.Parallel()
+					interruptAt(t, m, after, signal, c.args...)
+				})
 			}
-			if took > 4*time.Second {
-				t.Errorf("it took %s to stop", took)
-			}
-			if o.stdout != "" && !strings.HasSuffix(o.stdout, "\n") {
-				t.Errorf("standard output ends within a line: %q", o.stdout[max(0, len(o.stdout)-80):])
-			}
-			noPieces(t, dir)
-			if left := names(t, dir); args[0] == "build" && (len(left) != 0 && len(left) != 2 || o.status == 1 && len(left) > 0) {
-				t.Errorf("exit status %d, and it left %q", o.status, left)
-			}
-		})
+		}
 	}
 }
 
-// What cannot be interrupted does not keep the program: here a list on standard
-// input and a picture whose pipe has a writer that never writes.
+func interruptAt(t *testing.T, m moment, after time.Duration, signal syscall.Signal, args ...string) {
+	t.Helper()
+	dir := t.TempDir()
+	p := begin(t, dir, args...)
+	p.until(t, m.name, func() bool { return m.come(p) })
+	time.Sleep(after)        // clock: any moment will do
+	p.Process.Signal(signal) //nolint:errcheck // it may be done
+	o := p.end(t)
+	last := o.stderr[strings.LastIndex(strings.TrimSuffix(o.stderr, "\n"), "\n")+1:]
+	early := m.name == "start" && p.killedBy(signal) && o.stdout == "" && o.stderr == ""
+	if o.status != 0 && !early && (o.status != 1 || !strings.HasPrefix(last, "trtdet: interrupted")) {
+		t.Errorf("exit status %d: %s", o.status, o.stderr)
+	}
+	if o.stdout != "" && !strings.HasSuffix(o.stdout, "\n") {
+		t.Errorf("standard output ends within a line: %q", o.stdout[max(0, len(o.stdout)-80):])
+	}
+	noProcess(t, dir)
+	noPieces(t, dir)
+	if left := names(t, dir); args[0] == "build" && (len(left) != 0 && len(left) != 2 || o.status == 1 && len(left) > 0) {
+		t.Errorf("exit status %d, and it left %q", o.status, left)
+	}
+}
+
+// What waits ends: a run whose list does not go on by itself, one that reads a
+// picture from a pipe whose writer never writes, which cannot be stopped, in a
+// moment. A second Ctrl+C does not wait for that moment.
 func TestSignalWhileWaiting(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe.jpg")
 	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	writer, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	keeper, err := os.OpenFile(pipe, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer writer.Close()
-	for _, source := range []string{"-", pipe} {
-		c := exec.Command(trtdet, "run", carried(), source, "--nosave", "--format", "csv")
-		in, err := c.StdinPipe()
+	defer keeper.Close()
+	args := []string{"run", carried(), "--imgsz", "64", "--nosave", "--format", "csv"}
+	t.Run("for its list", func(t *testing.T) {
+		p := &process{Cmd: exec.Command(trtdet, append(args, "-")...), ended: make(chan struct{})}
+		p.Stdout, p.Stderr = &p.stdout, &p.stderr
+		list, writer, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		stderr, err := c.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
+		defer writer.Close()
+		p.Stdin = list
+		p.start(t)
+		list.Close()
+		fmt.Fprintln(writer, heldOut(t)[0])
+		p.until(t, "the first picture is done", func() bool { return strings.Count(p.stdout.String(), "\n") > 1 })
+		p.signal(t, syscall.SIGTERM)
+		if o := p.end(t); o.status != 1 || o.stderr != "trtdet: interrupted\n" {
+			t.Errorf("exit status %d: %s", o.status, o.stderr)
 		}
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
+	})
+	t.Run("for a picture", func(t *testing.T) {
+		p := begin(t, "", append(args, pipe)...)
+		p.until(t, "the pipe is read", func() bool { return p.has(pipe) })
+		p.signal(t, syscall.SIGTERM)
+		if o := p.end(t); o.status != 1 || !strings.HasPrefix(o.stderr, "trtdet: interrupted: ") || strings.Count(o.stderr, "\n") != 1 {
+			t.Errorf("exit status %d: %s", o.status, o.stderr)
 		}
-		time.Sleep(500 * time.Millisecond)
-		start := time.Now()
-		c.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it runs
-		said, _ := io.ReadAll(stderr)
-		c.Wait() //nolint:errcheck // the exit status is looked at
-		in.Close()
-		if took := time.Since(start); c.ProcessState.ExitCode() != 1 || string(said) != "trtdet: interrupted\n" || took > 7*time.Second {
-			t.Errorf("%s: exit status %d after %s: %s", source, c.ProcessState.ExitCode(), took, said)
+	})
+	t.Run("a second time", func(t *testing.T) {
+		p := begin(t, "", append(args, pipe)...)
+		p.until(t, "the pipe is read", func() bool { return p.has(pipe) })
+		p.until(t, "a second Ctrl+C ends it", func() bool {
+			p.Process.Signal(syscall.SIGINT) //nolint:errcheck // it may have ended
+			return p.hasEnded()
+		})
+		if o := p.end(t); !p.killedBy(syscall.SIGINT) || o.stderr != "" {
+			t.Errorf("%s: %s", p.ProcessState, o.stderr)
 		}
-	}
+	})
 }

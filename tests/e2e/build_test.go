@@ -11,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/trtdet/trtdet/model"
 	"github.com/trtdet/trtdet/trt"
@@ -200,46 +199,65 @@ func TestDamagedEngine(t *testing.T) {
 	}
 }
 
-// interrupt starts the program, waits until it has written to standard error,
-// sends the signal and returns how long it took to end.
-func interrupt(t *testing.T, dir string, s syscall.Signal, after time.Duration, args ...string) (time.Duration, outcome) {
+// building starts a build that TensorRT takes many seconds for, of m.engine in dir.
+func building(t *testing.T, dir string) *process {
 	t.Helper()
-	c := exec.Command(trtdet, args...)
-	c.Dir = dir
-	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(after)
-	start := time.Now()
-	if err := c.Process.Signal(s); err != nil {
-		t.Fatal(err)
-	}
-	c.Wait() //nolint:errcheck // the exit status is looked at
-	return time.Since(start), outcome{c.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+	return begin(t, dir, "build", slowModel(t), "-o", "m.engine", "--cfg", slowCfg(t))
 }
 
-// Ctrl+C stops a build within a second, at whatever moment it comes, and
-// leaves no file.
+// locks tells whether a build of m.engine in dir has the output's lock, which it
+// takes before anything else.
+func locks(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, ".m.engine.part"))
+	return err == nil
+}
+
+// Ctrl+C stops a build in each of its phases, and leaves no file and no process.
+// The process that TensorRT runs in cannot do anything about it: it is stopped.
 func TestBuildIsInterrupted(t *testing.T) {
-	slow := slowModel(t)
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		for _, after := range []time.Duration{20 * time.Millisecond, 200 * time.Millisecond, 700 * time.Millisecond, 2 * time.Second} {
-			t.Run(s.String()+" after "+after.String(), func(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		for _, phase := range []string{"lock", "child", "Building engine", "Building engine from subgraph"} {
+			t.Run(s.String()+" in "+phase, func(t *testing.T) {
 				dir := t.TempDir()
-				took, o := interrupt(t, dir, s, after, "build", slow, "-o", "m.engine", "--cfg", slowCfg(t))
-				if took > time.Second {
-					t.Errorf("it took %s to stop", took)
+				p := building(t, dir)
+				p.until(t, "the build begins", func() bool { return locks(dir) })
+				if phase != "lock" {
+					p.until(t, "the child is there", func() bool { return len(p.children(t)) > 0 })
 				}
-				if after > 100*time.Millisecond && (o.status != 1 || !strings.Contains(o.stderr, "interrupted")) {
+				if strings.Contains(phase, " ") {
+					p.until(t, phase, func() bool { return strings.Contains(p.stderr.String(), phase+"\n") })
+					if err := syscall.Kill(p.children(t)[0], syscall.SIGSTOP); err != nil {
+						t.Fatal(err)
+					}
+				}
+				p.signal(t, s)
+				if o := p.end(t); o.status != 1 || !strings.HasSuffix(o.stderr, "trtdet: interrupted\n") || o.stdout != "" {
 					t.Errorf("exit status %d: %s", o.status, o.stderr)
 				}
+				noProcess(t, dir)
 				if left := names(t, dir); len(left) > 0 {
 					t.Errorf("it left %q", left)
 				}
 			})
 		}
+	}
+}
+
+// A build whose program is killed ends too. What it leaves does not keep the
+// next from the output.
+func TestBuildIsKilled(t *testing.T) {
+	dir := t.TempDir()
+	p := building(t, dir)
+	p.until(t, "TensorRT is at work", func() bool { return strings.Contains(p.stderr.String(), "Building engine\n") })
+	p.signal(t, syscall.SIGKILL)
+	p.end(t)
+	noProcess(t, dir)
+	if !locks(dir) {
+		t.Error("no part of an engine is left: was the build under way?")
+	}
+	must(t, dir, "build", carried(), "-o", "m.engine", "--quiet")
+	if left := names(t, dir); strings.Join(left, " ") != "m.engine m.engine.json" {
+		t.Errorf("it left %q", left)
 	}
 }
 
@@ -293,22 +311,9 @@ func slowModel(t *testing.T) string {
 
 func TestTwoBuildsOfOneOutput(t *testing.T) {
 	dir := t.TempDir()
-	first := exec.Command(trtdet, "build", slowModel(t), "-o", "m.engine", "--quiet", "--cfg", slowCfg(t))
-	first.Dir = dir
-	if err := first.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		first.Process.Signal(os.Interrupt) //nolint:errcheck // it may have ended
-		first.Wait()                       //nolint:errcheck // interrupted
-	}()
-	deadline := time.Now().Add(limit)
-	for len(names(t, dir)) < 1 { // the lock is taken before anything else is done
-		if time.Now().After(deadline) {
-			t.Fatal("the first build does not begin")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	first := building(t, dir)
+	first.until(t, "the first build begins", func() bool { return locks(dir) })
+	first.signal(t, syscall.SIGSTOP) // it cannot be done before the second
 	fails(t, dir, 1, []string{"m.engine", "another build"}, "build", carried(), "-o", "m.engine", "--quiet")
 }
 

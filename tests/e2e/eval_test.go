@@ -1,21 +1,20 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"image/png"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/trtdet/trtdet/eval"
 	"github.com/trtdet/trtdet/tests/oracle"
@@ -274,32 +273,45 @@ func TestEvalSavesWhatItCan(t *testing.T) {
 	}
 }
 
-// A pipe that nobody reads holds the end up no longer than Ctrl+C.
+// A pipe that nobody reads holds the end up no longer than Ctrl+C: one that
+// nobody has opened, and one whose reader does not read.
 func TestEvalIntoAPipe(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(trtdet, "eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"),
-		"--imgsz", "64", "--save-json", "pipe")
-	c.Dir = dir
-	stdout, err := c.StdoutPipe()
-	if err == nil {
-		err = c.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	killed := time.AfterFunc(limit, func() { c.Process.Kill() })
-	for scanner := bufio.NewScanner(stdout); scanner.Scan() && !strings.Contains(scanner.Text(), "A picture took"); {
-	}
-	time.Sleep(200 * time.Millisecond) // the pipe is opened after the last line
-	if err := c.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	c.Wait()
-	if !killed.Stop() || c.ProcessState.ExitCode() != 1 {
-		t.Errorf("it ended as %v", c.ProcessState)
+	for _, opened := range []bool{false, true} {
+		t.Run(fmt.Sprint("opened ", opened), func(t *testing.T) {
+			dir := t.TempDir()
+			pipe := filepath.Join(dir, "pipe")
+			if err := syscall.Mkfifo(pipe, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			unread := func() int { return 0 }
+			if opened {
+				reader, err := unix.Open(pipe, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer unix.Close(reader)
+				if _, err := unix.FcntlInt(uintptr(reader), unix.F_SETPIPE_SZ, os.Getpagesize()); err != nil {
+					t.Fatal(err)
+				}
+				unread = func() int {
+					n, err := unix.IoctlGetInt(reader, unix.TIOCINQ)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return n
+				}
+			}
+			p := begin(t, dir, "eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"),
+				"--imgsz", "64", "--save-json", "pipe")
+			p.until(t, "the figures are out", func() bool { return strings.Contains(p.stdout.String(), "A picture took") })
+			if opened {
+				p.until(t, "the pipe is full", func() bool { return unread() == os.Getpagesize() })
+			}
+			p.signal(t, syscall.SIGINT)
+			if o := p.end(t); o.status != 1 || !strings.HasPrefix(o.stderr, "trtdet: interrupted") {
+				t.Errorf("exit status %d: %s", o.status, o.stderr)
+			}
+		})
 	}
 }
 

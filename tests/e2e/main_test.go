@@ -13,7 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/trtdet/trtdet/tests/await"
 )
 
 // trtdet is the program under test, top the checkout's folder.
@@ -52,17 +53,13 @@ type outcome struct {
 	stdout, stderr string
 }
 
-// limit is far more than any run here needs: a program that hangs fails its
-// test, not the whole run.
-const limit = 2 * time.Minute
-
 // call runs the program in dir ("" for a temporary folder) with stdin.
 func call(t *testing.T, dir, stdin string, args ...string) outcome {
 	t.Helper()
 	if dir == "" {
 		dir = t.TempDir()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Limit)
 	defer cancel()
 	c := exec.CommandContext(ctx, trtdet, args...)
 	c.Dir = dir

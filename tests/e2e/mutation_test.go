@@ -16,13 +16,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/trtdet/trtdet/model/onnx"
+	"github.com/trtdet/trtdet/tests/await"
 )
-
-// mutationLimit is how long one command may take over a mutated model.
-const mutationLimit = 60 * time.Second
 
 // Models that something has happened to: a damaged file, or a sound file of an
 // absurd graph. Whatever they are, info, build and run end by themselves with
@@ -69,7 +66,7 @@ func TestMutations(t *testing.T) {
 // should, whichever way that is.
 func survives(t *testing.T, dir, what string, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), mutationLimit)
+	ctx, cancel := context.WithTimeout(t.Context(), await.Limit)
 	defer cancel()
 	c := exec.CommandContext(ctx, trtdet, args...)
 	c.Dir = dir
@@ -81,7 +78,7 @@ func survives(t *testing.T, dir, what string, args ...string) outcome {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		t.Errorf("%s: still at it after %s", label, mutationLimit)
+		t.Errorf("%s: still at it after %s", label, await.Limit)
 	case err != nil && !errors.As(err, &exit):
 		t.Fatal(err)
 	case o.status != 0 && o.status != 1:
