@@ -28,6 +28,7 @@ from training.evaluate import detect
 from training.export import DYNAMIC, layouts_of, to_onnx
 from training.half import to_half
 from training.heads import ACTIVATIONS, YOLOXHead
+from training.tests.limit import LIMIT
 from training.tests.nets import calibrated
 from training.yolov5 import STRIDES, Config, YOLOv5
 
@@ -193,7 +194,7 @@ def run(file: Path, size: tuple[int, int], kind: str, *flags: str) -> list[list[
         paths.append(file.with_name(f"{index}.png"))
         Image.fromarray(picture.pixels).save(paths[-1])
     command = [TRTDET, "run", file, "--format", "jsonl", "--nosave", "--max-det", "100000", *flags, *paths]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     if ran.returncode:
         raise AssertionError(f"trtdet run: {ran.stderr}")
     return [json.loads(line)["detections"] for line in ran.stdout.splitlines()]
@@ -302,7 +303,7 @@ class Trtdet(unittest.TestCase):
 
     def check_info(self, case: Case) -> None:
         ran = subprocess.run(
-            [TRTDET, "info", self.file, "--format", "json"], capture_output=True, text=True, timeout=60
+            [TRTDET, "info", self.file, "--format", "json"], capture_output=True, text=True, timeout=LIMIT
         )
         self.assertEqual(ran.returncode, 0, ran.stderr)
         info = json.loads(ran.stdout)

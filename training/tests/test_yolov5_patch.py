@@ -17,6 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 from training.tests import yolov5_code
+from training.tests.limit import LIMIT
 from training.tests.test_export import TRTDET
 from training.tests.yolov5_code import ORACLE
 from training.yolov5_patch import apply
@@ -238,7 +239,7 @@ class Check(unittest.TestCase):
                 env=os.environ | env,
                 capture_output=True,
                 text=True,
-                timeout=1200,
+                timeout=LIMIT,
             )
             self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
             outcomes = json.loads(ran.stdout)
@@ -265,7 +266,7 @@ class Check(unittest.TestCase):
                 env=os.environ | {"PYTHONPATH": str(TOP)},
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=LIMIT,
             )
             self.assertEqual(ran.returncode, 1, ran.stderr)
             self.assertIn("the checkout would run 'touch installed'", ran.stderr)
