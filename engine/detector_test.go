@@ -4,16 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"image"
+	"image/color"
 	"os"
 	"reflect"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/tests/await"
 )
 
 const carried = "../models/emoji/decoupled-base.onnx"
@@ -157,32 +159,55 @@ func TestInputSizeIsWholeStrides(t *testing.T) {
 	}
 }
 
-// A caller with one picture does not wait behind all that another has put in.
+// gated is an image that is read once there is a token for it.
+type gated struct {
+	image.Image
+	tokens <-chan struct{}
+	once   *sync.Once
+}
+
+func (g gated) At(x, y int) color.Color {
+	g.once.Do(func() { <-g.tokens })
+	return g.Image.At(x, y)
+}
+
+// A caller with one picture does not wait behind all that another has put in:
+// it is answered while all but a few of these cannot be read yet.
 func TestCallersTakeTurns(t *testing.T) {
-	d, err := Open(carried, &Options{Height: 320, Width: 320})
+	d, err := Open(carried, &Options{Height: 64, Width: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	p := openPicture(t, "room.jpg")
 	var all sync.WaitGroup
 	defer all.Wait()
+	tokens := make(chan struct{}, 8)
+	defer close(tokens)
 	const many = 300
 	for range many {
 		all.Go(func() {
-			if _, err := d.Detect(WithCaller(t.Context(), "many"), p); err != nil {
+			p := gated{image.NewNRGBA(image.Rect(0, 0, 64, 64)), tokens, new(sync.Once)}
+			if _, err := d.Detect(WithCaller(t.Context(), "many"), imaging.Image{Image: p}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	for d.Stats().Pictures < many {
-		time.Sleep(time.Millisecond)
+	handedIn := func(n uint64) {
+		await.Until(t, "the pictures are handed in", func() bool { return d.Stats().Pictures == n })
 	}
-	if _, err := d.Detect(WithCaller(t.Context(), "one"), p); err != nil {
-		t.Fatal(err)
+	handedIn(many)
+	ctx, cancel := context.WithTimeout(WithCaller(t.Context(), "one"), await.Limit)
+	defer cancel()
+	one := d.Submit(ctx, openPicture(t, "room.jpg"))
+	handedIn(many + 1)
+	for range cap(tokens) {
+		tokens <- struct{}{}
 	}
-	if d.Stats().Waiting == 0 {
-		t.Error("the other caller's pictures were all taken first")
+	if answer := <-one; answer.Err != nil {
+		t.Error(answer.Err)
+	}
+	if waiting := d.Stats().Waiting; waiting < many/2 {
+		t.Errorf("%d of the other caller's pictures wait, %d could be read", waiting, cap(tokens))
 	}
 }
 

@@ -52,7 +52,7 @@ func (d *widthDetector) DetectBatch(_ context.Context, pictures []imaging.Source
 	d.batches = append(d.batches, len(pictures))
 	wait := time.Duration(d.random.IntN(2000)) * time.Microsecond
 	d.mu.Unlock()
-	time.Sleep(wait)
+	time.Sleep(wait) // clock: batches overtake each other, whatever it is
 	if d.fail != nil {
 		return nil, d.fail
 	}

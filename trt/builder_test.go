@@ -282,7 +282,7 @@ func TestBuildCanceled(t *testing.T) {
 		}
 	})
 	t.Run("deadline", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // clock: it passes, sooner or later
 		defer cancel()
 		_, err := b.Build(ctx, n, BuildConfig{}, func(Progress) { <-ctx.Done() })
 		if !errors.Is(err, context.DeadlineExceeded) {

@@ -22,6 +22,7 @@ import (
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/tests/await"
 	"github.com/trtdet/trtdet/tests/nets"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
@@ -121,10 +122,10 @@ func (o *outcomes) ask(t *testing.T, d *engine.Detector, rng *rand.Rand, all []a
 	}
 	switch rng.IntN(8) {
 	case 0:
-		time.AfterFunc(time.Duration(rng.IntN(3000))*time.Microsecond, cancel)
+		time.AfterFunc(time.Duration(rng.IntN(3000))*time.Microsecond, cancel) // clock: any moment will do
 	case 1:
 		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, time.Duration(rng.IntN(5000))*time.Microsecond)
+		ctx, stop = context.WithTimeout(ctx, time.Duration(rng.IntN(5000))*time.Microsecond) // clock: whether it can be kept or not
 		defer stop()
 	}
 	pick := func() (imaging.Source, []engine.Detection) {
@@ -199,16 +200,16 @@ func TestOnGPU(t *testing.T) {
 	if _, err := engine.Build(t.Context(), n.Path(), plan, &o); err != nil {
 		t.Fatal(err)
 	}
-	run(t, plan, requests(t), engine.Options{Device: engine.Device{CUDA: []int{0, 1, 2}}}, func(ctx context.Context, rng *rand.Rand, opening *sync.Mutex) {
+	run(t, plan, requests(t), engine.Options{Device: engine.Device{CUDA: []int{0, 1, 2}}}, func(rng *rand.Rand, opening *sync.Mutex, pass func(requests int) bool) {
 		// two GPUs come and go, the third stays
-		for ctx.Err() == nil {
+		for more := true; more; {
 			lost := rng.IntN(2)
 			opening.Lock()
 			simgpu.Lose(lost, 700) // an illegal address
-			sleep(ctx, time.Duration(rng.IntN(500))*time.Millisecond)
+			pass(rng.IntN(500))
 			simgpu.Lose(lost, 0)
 			opening.Unlock()
-			sleep(ctx, time.Duration(rng.IntN(3000))*time.Millisecond)
+			more = pass(rng.IntN(3000))
 		}
 	})
 }
@@ -230,17 +231,11 @@ func TestOnCPU(t *testing.T) {
 	run(t, n.Path(), 10_000, engine.Options{Head: n.ModelHints(), Height: n.ImgSize[0], Width: n.ImgSize[1], Batch: 8}, nil)
 }
 
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
-}
-
 // run puts requests on a model, and swaps it for itself now and then, while
-// trouble makes some. opening is held while that would keep a model from being
-// opened, and the old one from being freed.
-func run(t *testing.T, path string, requests int64, o engine.Options, trouble func(ctx context.Context, rng *rand.Rand, opening *sync.Mutex)) {
+// trouble makes some, and has requests pass until there are no more. opening is
+// held while that would keep a model from being opened, and the old one from
+// being freed.
+func run(t *testing.T, path string, requests int64, o engine.Options, trouble func(rng *rand.Rand, opening *sync.Mutex, pass func(requests int) bool)) {
 	n := net(t)
 	cpu, err := engine.Open(n.Path(), &engine.Options{Head: n.ModelHints(), Height: n.ImgSize[0], Width: n.ImgSize[1]})
 	if err != nil {
@@ -259,13 +254,20 @@ func run(t *testing.T, path string, requests int64, o engine.Options, trouble fu
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
 	var beside sync.WaitGroup
 	var opening sync.Mutex
-	if trouble != nil {
-		beside.Go(func() { trouble(ctx, rand.New(rand.NewPCG(3, 3)), &opening) })
-	}
 	var next atomic.Int64
+	if trouble != nil {
+		beside.Go(func() {
+			trouble(rand.New(rand.NewPCG(3, 3)), &opening, func(n int) bool {
+				until := min(next.Load()+int64(n), requests)
+				for next.Load() < until {
+					time.Sleep(time.Millisecond) // clock: between two looks
+				}
+				return until < requests
+			})
+		})
+	}
 	var out outcomes
 	var callers sync.WaitGroup
 	for caller := range 96 {
@@ -280,13 +282,12 @@ func run(t *testing.T, path string, requests int64, o engine.Options, trouble fu
 					opening.Unlock()
 				}
 				for tries := 1; !out.ask(t, d, rng, all); tries++ { // later, as callers ought to
-					time.Sleep(time.Duration(rng.IntN(20*min(tries, 20))) * time.Millisecond)
+					time.Sleep(time.Duration(rng.IntN(20*min(tries, 20))) * time.Millisecond) // clock: part of the load
 				}
 			}
 		})
 	}
 	callers.Wait()
-	stop()
 	beside.Wait()
 	if err := d.Close(); err != nil {
 		t.Errorf("close: %v", err)
@@ -295,13 +296,8 @@ func run(t *testing.T, path string, requests int64, o engine.Options, trouble fu
 	if out.answered.Load() < requests/2 || out.ended.Load() == 0 || out.overloaded.Load() == 0 || out.lost.Load() > requests/100 {
 		t.Errorf("of %d requests %d were answered", requests, out.answered.Load())
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	await.Until(t, fmt.Sprintf("there are %d goroutines and %d files, as before", goroutines, files), func() bool {
 		g, f := left(t)
-		if g <= goroutines && f <= files {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines and %d files, before there were %d and %d", g, f, goroutines, files)
-		}
-	}
+		return g <= goroutines && f <= files
+	})
 }
