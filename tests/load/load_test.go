@@ -113,17 +113,26 @@ func check(t *testing.T, got engine.Result, want []engine.Detection) {
 // outcomes count what came of requests.
 type outcomes struct{ answered, overloaded, ended, lost atomic.Int64 }
 
+// patience is one of eight kinds of request. The first two are most often over
+// before they are answered.
+type patience int
+
+const (
+	canceled patience = iota
+	late
+)
+
 // ask puts one random request in, and reports whether it was taken.
-func (o *outcomes) ask(t *testing.T, d *engine.Detector, rng *rand.Rand, all []askable) (taken bool) {
+func (o *outcomes) ask(t *testing.T, d *engine.Detector, rng *rand.Rand, p patience, all []askable) (taken bool) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if rng.IntN(2) == 0 {
 		ctx = engine.WithCaller(ctx, fmt.Sprint(rng.IntN(3)))
 	}
-	switch rng.IntN(8) {
-	case 0:
+	switch p {
+	case canceled:
 		time.AfterFunc(time.Duration(rng.IntN(3000))*time.Microsecond, cancel) // clock: any moment will do
-	case 1:
+	case late:
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeout(ctx, time.Duration(rng.IntN(5000))*time.Microsecond) // clock: whether it can be kept or not
 		defer stop()
@@ -281,7 +290,9 @@ func run(t *testing.T, path string, requests int64, o engine.Options, trouble fu
 					}
 					opening.Unlock()
 				}
-				for tries := 1; !out.ask(t, d, rng, all); tries++ { // later, as callers ought to
+				// the same at each try: the impatient do not find it full for long
+				p := patience(rng.IntN(8))
+				for tries := 1; !out.ask(t, d, rng, p, all); tries++ { // later, as callers ought to
 					time.Sleep(time.Duration(rng.IntN(20*min(tries, 20))) * time.Millisecond) // clock: part of the load
 				}
 			}
