@@ -47,8 +47,9 @@ tidy() {
 mapfile -t go < <(sources '*.go')
 mapfile -t cpp < <(sources 'csrc/*.cpp' 'csrc/*.h' 'csrc/*.c' 'csrc/*.cu' 'tests/simgpu/*.cpp' 'tests/simgpu/*.h')
 mapfile -t python < <(sources '*.py')
+mapfile -t tests < <(sources '*_test.go' '*/test_*.py' '*_test.cpp')
 mapfile -t shell < <(sources '*.sh' .ci/run)
-for list in go cpp python shell; do
+for list in go cpp python tests shell; do
 	declare -n found=$list
 	# A linter that has nothing to look at would pass.
 	((${#found[@]} > 0)) || {
@@ -63,6 +64,7 @@ check staticcheck "$deps/bin/staticcheck" ./...
 check clang-format "$deps/lint/bin/clang-format" --dry-run -Werror "${cpp[@]}"
 check clang-tidy tidy
 check ruff "$deps/lint/bin/ruff" check --quiet "${python[@]}"
+check "tests without a clock" go run ./tests/clock "${tests[@]}"
 check shellcheck "$deps/lint/bin/shellcheck" -x "${shell[@]}"
 
 ((${#failed[@]} == 0)) || {

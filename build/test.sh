@@ -13,7 +13,8 @@ fi
 venv_python=build/deps/venv/bin/python
 nets=build/out/nets
 # -count=1: go cannot see that the program, a net or an oracle which a test runs has changed.
-go_test=(go test -count=1 -timeout 20m "$@")
+# -timeout: it ends what hangs, and nothing that works, on a slow and busy machine neither.
+go_test=(go test -count=1 -timeout 3h "$@")
 
 say() { echo "== $* ($SECONDS s)"; }
 
@@ -57,12 +58,12 @@ if [[ -n $full ]]; then
 	"${go_test[@]}" ./...
 	say "every combination of kind, layout, activation, anchors and levels"
 	make_nets "$nets-full" full
-	TRTDET_NETS=$PWD/$nets-full "${go_test[@]}" -timeout 120m -run TestNets ./tests/e2e
+	TRTDET_NETS=$PWD/$nets-full "${go_test[@]}" -timeout 24h -run TestNets ./tests/e2e
 	say "Go, race detector"
 	# tests/e2e runs the program as it ships; under the race detector sync.Pool forgets things, which tests/gpu/cost and one test
 	# of imaging would count
 	mapfile -t packages < <(go list ./... | grep -v -e tests/e2e -e tests/gpu/cost)
-	TRTDET_REQUESTS=1000000 "${go_test[@]}" -race -timeout 90m -skip '^TestLetterboxAllocatesNothing$' "${packages[@]}"
+	TRTDET_REQUESTS=1000000 "${go_test[@]}" -race -timeout 24h -skip '^TestLetterboxAllocatesNothing$' "${packages[@]}"
 	say "C++: csrc under the address and undefined-behaviour sanitizers"
 	csrc asan
 	say "the GPU path under the same, and with every pointer that goes to C checked"
