@@ -36,7 +36,8 @@ const childEnv = "TRTDET_BUILD_CHILD"
 var ErrNotChild = errors.New("engine.BuildChild was not called in the process that engine.Build started")
 
 // callBuildChild is what to do about ErrNotChild.
-const callBuildChild = "main of the program in BuildOptions.Child calls it before anything else, and exits with what it returns"
+const callBuildChild = "main of the program in BuildOptions.Child calls it before anything else, " +
+	"and exits with what it returns"
 
 // buildEvent is one line of the child's report. Exactly one field is set; Hello
 // is the first, Done or Failed is the last.
@@ -84,7 +85,7 @@ func (f *buildFailure) Unwrap() error { return failureKinds[f.Kind] }
 // program whose command line BuildOptions.Child holds calls it and exits with
 // what it returns. The parent ends a child that does not (ErrNotChild).
 func BuildChild() int {
-	os.Unsetenv(childEnv)         //nolint:errcheck // it fails for odd names only; what this process starts is no child of a build
+	os.Unsetenv(childEnv)         //nolint:errcheck // it fails for odd names only
 	syscall.CloseOnExec(eventsFD) // what this process starts must not keep the pipe open
 	syscall.CloseOnExec(onnxFD)
 	events := os.NewFile(eventsFD, "events")

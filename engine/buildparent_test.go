@@ -59,18 +59,28 @@ func TestChildFails(t *testing.T) {
 		kind         error
 		words        string
 	}{
-		{"says why", begin + `echo '{"failed":{"message":"node 3 is odd","kind":"parse"}}' >&3; exit 1`, trt.ErrParse, "node 3 is odd"},
+		{"says why",
+			begin + `echo '{"failed":{"message":"node 3 is odd","kind":"parse"}}' >&3; exit 1`,
+			trt.ErrParse, "node 3 is odd"},
 		{"crashes", begin + `kill -SEGV $$`, ErrBuildCrashed, "segmentation fault"},
 		{"is killed", begin + `kill -KILL $$`, ErrBuildCrashed, "memory"},
 		{"is killed before it says a word", `kill -KILL $$`, ErrBuildCrashed, "memory"},
 		{"exits without a word", begin + `exit 3`, ErrBuildCrashed, "exit status 3"},
 		{"prints its last words", begin + `echo 'terminate called' >&2; exit 134`, ErrBuildCrashed, "terminate called"},
-		{"runs out of memory", begin + `printf 'fatal error: out of memory\n\nruntime stack:\n' >&2; exit 2`, ErrBuildCrashed, "(fatal error: out of memory)"},
+		{"runs out of memory",
+			begin + `printf 'fatal error: out of memory\n\nruntime stack:\n' >&2; exit 2`,
+			ErrBuildCrashed, "(fatal error: out of memory)"},
 		{"talks nonsense", begin + `echo 'nonsense' >&3`, ErrBuildCrashed, "no longer makes sense"},
-		{"does not take its job", `read library; echo '{"hello":true}' >&3; exec 0<&-; exit 1`, ErrBuildCrashed, "exit status 1"},
+		{"does not take its job",
+			`read library; echo '{"hello":true}' >&3; exec 0<&-; exit 1`,
+			ErrBuildCrashed, "exit status 1"},
 		{"is another program", `exit 0`, ErrNotChild, "BuildOptions.Child"},
-		{"is another program that fails", `echo 'what does build-child mean?'; exit 2`, ErrNotChild, "exit status 2 (what does build-child mean?)"},
-		{"is another program that uses the pipe", `echo '{"done":{}}' >&3; read library; read job; cat`, ErrNotChild, "BuildOptions.Child"},
+		{"is another program that fails",
+			`echo 'what does build-child mean?'; exit 2`,
+			ErrNotChild, "exit status 2 (what does build-child mean?)"},
+		{"is another program that uses the pipe",
+			`echo '{"done":{}}' >&3; read library; read job; cat`,
+			ErrNotChild, "BuildOptions.Child"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := script(t.Context(), c.script, discard, func(trt.Progress) {})
@@ -85,8 +95,9 @@ func TestChildFails(t *testing.T) {
 // whose own child, in another group, keeps the pipe open.
 func TestChildIsKilled(t *testing.T) {
 	for name, text := range map[string]string{
-		"that ignores signals":    `trap '' INT TERM HUP; ` + begin + `echo '{"progress":{}}' >&3; cat`,
-		"that has started others": begin + `setsid sh -c 'echo "{\"progress\":{\"Phase\":\"$$\"}}" >&3; exec tail -f /dev/null >/dev/null 2>&1' & cat`,
+		"that ignores signals": `trap '' INT TERM HUP; ` + begin + `echo '{"progress":{}}' >&3; cat`,
+		"that has started others": begin +
+			`setsid sh -c 'echo "{\"progress\":{\"Phase\":\"$$\"}}" >&3; exec tail -f /dev/null >/dev/null 2>&1' & cat`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			enough := errors.New("enough")

@@ -9,7 +9,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -29,7 +28,7 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		problems, err := check(path, source)
+		problems, err := check(path, string(source))
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -40,50 +39,52 @@ func main() {
 		}
 	}
 	if failed {
-		fmt.Println("tests wait for what happens (tests/await, a line, a channel) or run in testing/synctest; otherwise: // clock: REASON")
+		fmt.Println("tests wait for what happens (tests/await, a line, a channel) or run in testing/synctest;",
+			"otherwise: // clock: REASON")
 		os.Exit(1)
 	}
 }
 
 // check returns FILE:LINE: PROBLEM for each line of a test that needs a reason
 // and has none, and for each that has one and needs none.
-func check(path string, source []byte) ([]string, error) {
-	clocks := textClocks
+func check(path, source string) ([]string, error) {
+	read := readText
 	if filepath.Ext(path) == ".go" {
-		clocks = goClocks
+		read = readGo
 	}
-	found, err := clocks(path, source)
+	clocks, reasons, err := read(path, source)
 	if err != nil {
 		return nil, err
 	}
 	var problems []string
-	for i, line := range strings.Split(string(source), "\n") {
-		what, reason := found[i+1], excuse.MatchString(line)
-		switch {
-		case what != "" && !reason:
-			problems = append(problems, fmt.Sprintf("%s:%d: %s", path, i+1, what))
-		case what == "" && reason:
-			problems = append(problems, fmt.Sprintf("%s:%d: no clock on this line", path, i+1))
+	for line := 1; line <= strings.Count(source, "\n")+1; line++ {
+		switch what := clocks[line]; {
+		case what != "" && !reasons[line]:
+			problems = append(problems, fmt.Sprintf("%s:%d: %s", path, line, what))
+		case what == "" && reasons[line]:
+			problems = append(problems, fmt.Sprintf("%s:%d: no clock on this line", path, line))
 		}
 	}
 	return problems, nil
 }
 
-// excuse is a comment with a reason.
-var excuse = regexp.MustCompile(`(//|#) clock: \S`)
+// reason is a comment that has one.
+var reason = regexp.MustCompile(`(//|#) clock: \S`)
 
 // textClock is what uses the clock in Python and C++.
 var textClock = regexp.MustCompile(`\btime\.(sleep|time|monotonic|perf_counter)\w*\(|\bTimer\(|\btimeout=\w+` +
 	`|\b(sleep_for|sleep_until|wait_for|wait_until|usleep|nanosleep)\(|\b(steady|system|high_resolution)_clock\b`)
 
-func textClocks(_ string, source []byte) (map[int]string, error) {
-	found := map[int]string{}
-	for i, line := range bytes.Split(source, []byte("\n")) {
-		if what := textClock.Find(line); what != nil && string(what) != "timeout=LIMIT" {
-			found[i+1] = string(what)
+// readText returns the lines that use the clock, and those that say why.
+func readText(_, source string) (clocks map[int]string, reasons map[int]bool, err error) {
+	clocks, reasons = map[int]string{}, map[int]bool{}
+	for i, line := range strings.Split(source, "\n") {
+		if what := textClock.FindString(line); what != "timeout=LIMIT" {
+			clocks[i+1] = what
 		}
+		reasons[i+1] = reason.MatchString(line)
 	}
-	return found, nil
+	return clocks, reasons, nil
 }
 
 // Go's, by package.
@@ -95,14 +96,23 @@ var (
 	}
 )
 
-func goClocks(path string, source []byte) (map[int]string, error) {
+// readGo does the same.
+func readGo(path, source string) (clocks map[int]string, reasons map[int]bool, err error) {
 	files := token.NewFileSet()
-	file, err := parser.ParseFile(files, path, source, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(files, path, source, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	bubbles := slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing/synctest"` })
-	found := map[int]string{}
+	clocks, reasons = map[int]string{}, map[int]bool{}
+	line := func(n ast.Node) int { return files.Position(n.Pos()).Line }
+	for _, group := range file.Comments {
+		for _, c := range group.List {
+			reasons[line(c)] = reason.MatchString(c.Text)
+		}
+	}
+	bubbles := slices.ContainsFunc(file.Imports, func(i *ast.ImportSpec) bool {
+		return i.Path.Value == `"testing/synctest"`
+	})
 	for _, declaration := range file.Decls {
 		function, isFunction := declaration.(*ast.FuncDecl)
 		if bubbles && isFunction && !isTest(function.Name.Name) {
@@ -117,16 +127,21 @@ func goClocks(path string, source []byte) (map[int]string, error) {
 				return false
 			}
 			if e, ok := n.(ast.Expr); ok && (slices.Contains(looks, name(e)) || slices.Contains(deadlines, name(e))) {
-				found[files.Position(n.Pos()).Line] = name(e)
+				clocks[line(e)] = name(e)
 			}
 			return true
 		})
 	}
-	return found, nil
+	return clocks, reasons, nil
 }
 
 func isTest(function string) bool {
-	return slices.ContainsFunc([]string{"Test", "Benchmark", "Fuzz", "Example"}, func(kind string) bool { return strings.HasPrefix(function, kind) })
+	for _, kind := range []string{"Test", "Benchmark", "Fuzz", "Example"} {
+		if strings.HasPrefix(function, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // name returns PACKAGE.NAME where an expression is that, or "".

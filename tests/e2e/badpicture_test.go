@@ -158,9 +158,9 @@ func TestPicturesThatVanish(t *testing.T) {
 	}
 	// it gets no further than its standard output takes
 	reader, writer := narrow(t)
-	p := &process{Cmd: exec.Command(trtdet, "run", carried(), "in", "--format", "jsonl", "--nosave", "--threads", "1", "--imgsz", "320"),
-		ended: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = dir, writer, &p.stderr
+	p := newProcess(dir, exec.Command(trtdet, "run", carried(), "in", "--format", "jsonl", "--nosave", "--threads", "1",
+		"--imgsz", "320"))
+	p.Stdout = writer
 	p.start(t)
 	writer.Close()
 	first := firstLine(t, reader)

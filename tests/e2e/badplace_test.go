@@ -124,8 +124,7 @@ func TestUnwritablePlaces(t *testing.T) {
 // limited runs the program in a shell that sets limits first.
 func limited(t *testing.T, dir, limits string, args ...string) outcome {
 	t.Helper()
-	p := &process{Cmd: exec.Command("sh", append([]string{"-c", limits + ` && exec "$0" "$@"`, trtdet}, args...)...), ended: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = dir, &p.stdout, &p.stderr
+	p := newProcess(dir, exec.Command("sh", append([]string{"-c", limits + ` && exec "$0" "$@"`, trtdet}, args...)...))
 	p.start(t)
 	return p.end(t)
 }
@@ -178,22 +177,29 @@ func TestClosedPipe(t *testing.T) {
 			dir := t.TempDir()
 			reader, writer := narrow(t)
 			// the list goes on until the pipe is closed
-			p := &process{Cmd: exec.Command(trtdet, "run", carried(), "-", "--format", format, "--imgsz", "320"), ended: make(chan struct{})}
-			p.Dir, p.Stdout, p.Stderr, p.Stdin = dir, writer, &p.stderr, endless(heldOut(t)[0]+"\n")
+			p := newProcess(dir, exec.Command(trtdet, "run", carried(), "-", "--format", format, "--imgsz", "320"))
+			p.Stdout, p.Stdin = writer, endless(heldOut(t)[0]+"\n")
 			p.start(t)
 			writer.Close()
 			firstLine(t, reader)
 			reader.Close()
 			o := p.end(t)
-			if o.status != 1 || o.stderr != "trtdet: writing to standard output: its reader has closed it; what follows is lost\n" {
+			const words = "trtdet: writing to standard output: its reader has closed it; what follows is lost\n"
+			if o.status != 1 || o.stderr != words {
 				t.Errorf("exit status %d: %s", o.status, o.stderr)
 			}
 			noPieces(t, dir)
 		})
 	}
 	t.Run("closed from the start", func(t *testing.T) {
-		for _, args := range [][]string{{"info"}, {"info", carried()}, {"--help"}, {"--version"}, {"build", carried(), "-o", "m.engine"},
-			{"eval", carried(), "--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "64", "--save-json", "x.json", "--plots"},
+		data := filepath.Join(top, emoji, "data.yaml")
+		for _, args := range [][]string{
+			{"info"},
+			{"info", carried()},
+			{"--help"},
+			{"--version"},
+			{"build", carried(), "-o", "m.engine"},
+			{"eval", carried(), "--data", data, "--imgsz", "64", "--save-json", "x.json", "--plots"},
 			{"bench", carried(), "--imgsz", "64", "--duration", "1ms", "--warmup", "0s"},
 		} {
 			r, w, err := os.Pipe()
@@ -306,8 +312,7 @@ func TestSignalWhileWaiting(t *testing.T) {
 	defer keeper.Close()
 	args := []string{"run", carried(), "--imgsz", "64", "--nosave", "--format", "csv"}
 	t.Run("for its list", func(t *testing.T) {
-		p := &process{Cmd: exec.Command(trtdet, append(args, "-")...), ended: make(chan struct{})}
-		p.Stdout, p.Stderr = &p.stdout, &p.stderr
+		p := newProcess("", exec.Command(trtdet, append(args, "-")...))
 		list, writer, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
@@ -327,7 +332,8 @@ func TestSignalWhileWaiting(t *testing.T) {
 		p := begin(t, "", append(args, pipe)...)
 		p.until(t, "the pipe is read", func() bool { return p.has(pipe) })
 		p.signal(t, syscall.SIGTERM)
-		if o := p.end(t); o.status != 1 || !strings.HasPrefix(o.stderr, "trtdet: interrupted: ") || strings.Count(o.stderr, "\n") != 1 {
+		o := p.end(t)
+		if o.status != 1 || !strings.HasPrefix(o.stderr, "trtdet: interrupted: ") || strings.Count(o.stderr, "\n") != 1 {
 			t.Errorf("exit status %d: %s", o.status, o.stderr)
 		}
 	})

@@ -301,8 +301,8 @@ func TestEvalIntoAPipe(t *testing.T) {
 					return n
 				}
 			}
-			p := begin(t, dir, "eval", filepath.Join(top, emoji, "decoupled-base.onnx"), "--data", filepath.Join(top, emoji, "data.yaml"),
-				"--imgsz", "64", "--save-json", "pipe")
+			p := begin(t, dir, "eval", carried(), "--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "64",
+				"--save-json", "pipe")
 			p.until(t, "the figures are out", func() bool { return strings.Contains(p.stdout.String(), "A picture took") })
 			if opened {
 				p.until(t, "the pipe is full", func() bool { return unread() == os.Getpagesize() })

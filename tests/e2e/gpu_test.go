@@ -104,8 +104,8 @@ func TestGPUIsMissing(t *testing.T) {
 // A model on the CPU under load. A call that is under way when the time is up
 // counts, so that there is one on any machine.
 func TestBench(t *testing.T) {
-	o := must(t, "", "bench", carried(), "--imgsz", "64", "--batch", "2", "--duration", "300ms", "--warmup", "0s", "--format", "json",
-		"--pictures", filepath.Join(top, emoji, "images"))
+	o := must(t, "", "bench", carried(), "--imgsz", "64", "--batch", "2", "--duration", "300ms", "--warmup", "0s",
+		"--format", "json", "--pictures", filepath.Join(top, emoji, "images"))
 	var b report.Benchmark
 	if err := json.Unmarshal([]byte(o.stdout), &b); err != nil {
 		t.Fatal(err)
@@ -117,8 +117,8 @@ func TestBench(t *testing.T) {
 	if r.Batch != 2 || r.Slots != 1 || r.Concurrency != 2 || r.Graphs != nil || r.Calls <= 0 || r.Limit <= 0 || r.Stages.Letterbox <= 0 || r.Stages.Network <= 0 {
 		t.Errorf("%+v", r)
 	}
-	o = must(t, "", "bench", carried(), "--imgsz", "64", "--batch", "8", "--singly", "--encoded", "--concurrency", "1,16", "--duration", "300ms", "--warmup", "0s",
-		"--format", "json", "--pictures", filepath.Join(top, emoji, "images"))
+	o = must(t, "", "bench", carried(), "--imgsz", "64", "--batch", "8", "--singly", "--encoded", "--concurrency", "1,16",
+		"--duration", "300ms", "--warmup", "0s", "--format", "json", "--pictures", filepath.Join(top, emoji, "images"))
 	if err := json.Unmarshal([]byte(o.stdout), &b); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,8 @@ func TestBench(t *testing.T) {
 	// more than it can do: some are refused, and none fails
 	must(t, "", "bench", carried(), "--imgsz", "64", "--rate", "50000", "--duration", "200ms", "--warmup", "0s")
 	for _, format := range []string{"table", "md"} {
-		o = must(t, "", "bench", carried(), "--imgsz", "64", "--rate", "20,40", "--duration", "200ms", "--warmup", "0s", "--format", format)
+		o = must(t, "", "bench", carried(), "--imgsz", "64", "--rate", "20,40", "--duration", "200ms", "--warmup", "0s",
+			"--format", format)
 		for _, words := range []string{"pictures/s", "20.0/s arrive", "40.0/s arrive", "letterbox", "on cpu, input 64x64"} {
 			if !strings.Contains(o.stdout, words) {
 				t.Errorf("%s does not say %q:\n%s", format, words, o.stdout)

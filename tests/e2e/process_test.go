@@ -45,11 +45,17 @@ func (s *said) String() string {
 	return s.b.String()
 }
 
+// newProcess is not started yet, so that its files can be others.
+func newProcess(dir string, c *exec.Cmd) *process {
+	p := &process{Cmd: c, ended: make(chan struct{})}
+	p.Dir, p.Stdout, p.Stderr = dir, &p.stdout, &p.stderr
+	return p
+}
+
 // begin starts the program, which the test's end kills.
 func begin(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(trtdet, args...), ended: make(chan struct{})}
-	p.Dir, p.Stdout, p.Stderr = dir, &p.stdout, &p.stderr
+	p := newProcess(dir, exec.Command(trtdet, args...))
 	p.start(t)
 	return p
 }
@@ -103,14 +109,14 @@ func (p *process) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// end waits for the program's.
+// end waits until the program has ended.
 func (p *process) end(t *testing.T) outcome {
 	t.Helper()
 	await.Until(t, "it ends", p.hasEnded)
 	return outcome{p.ProcessState.ExitCode(), p.stdout.String(), p.stderr.String()}
 }
 
-// killedBy tells whether the program knew nothing of a signal that ended it.
+// killedBy tells whether a signal ended the program, which did nothing about it.
 func (p *process) killedBy(s syscall.Signal) bool {
 	status := p.ProcessState.Sys().(syscall.WaitStatus)
 	return status.Signaled() && status.Signal() == s
@@ -131,7 +137,8 @@ func (p *process) children(t *testing.T) []int {
 		}
 		// after the name, in parentheses: the state, the parent
 		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat))); err == nil && fields[1] == fmt.Sprint(p.Process.Pid) && fields[0] != "Z" {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+		if err == nil && fields[1] == fmt.Sprint(p.Process.Pid) && fields[0] != "Z" {
 			found = append(found, pid)
 		}
 	}
@@ -178,7 +185,7 @@ func (p *process) has(path string) bool {
 }
 
 // narrow makes a pipe that holds a page, so that a program which writes more
-// waits for its reader, and reads its first line.
+// waits for its reader.
 func narrow(t *testing.T) (reader, writer *os.File) {
 	t.Helper()
 	reader, writer, err := os.Pipe()

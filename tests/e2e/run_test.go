@@ -313,8 +313,9 @@ func TestRunIsInterrupted(t *testing.T) {
 		t.Run(flags, func(t *testing.T) {
 			dir := t.TempDir()
 			writePNG(t, filepath.Join(dir, "a.png"), 400, 300)
-			p := &process{Cmd: exec.Command(trtdet, append([]string{"run", carried(), "-", "--imgsz", "64"}, strings.Fields(flags)...)...), ended: make(chan struct{})}
-			p.Dir, p.Stdout, p.Stderr, p.Stdin = dir, &p.stdout, &p.stderr, endless("a.png\n")
+			args := append([]string{"run", carried(), "-", "--imgsz", "64"}, strings.Fields(flags)...)
+			p := newProcess(dir, exec.Command(trtdet, args...))
+			p.Stdin = endless("a.png\n")
 			p.start(t)
 			p.until(t, "results come", func() bool { return strings.Count(p.stdout.String(), "\n") > 2 })
 			p.signal(t, syscall.SIGINT)

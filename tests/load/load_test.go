@@ -134,7 +134,7 @@ func (o *outcomes) ask(t *testing.T, d *engine.Detector, rng *rand.Rand, p patie
 		time.AfterFunc(time.Duration(rng.IntN(3000))*time.Microsecond, cancel) // clock: any moment will do
 	case late:
 		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, time.Duration(rng.IntN(5000))*time.Microsecond) // clock: whether it can be kept or not
+		ctx, stop = context.WithTimeout(ctx, time.Duration(rng.IntN(5000))*time.Microsecond) // clock: kept or not
 		defer stop()
 	}
 	pick := func() (imaging.Source, []engine.Detection) {
@@ -209,7 +209,8 @@ func TestOnGPU(t *testing.T) {
 	if _, err := engine.Build(t.Context(), n.Path(), plan, &o); err != nil {
 		t.Fatal(err)
 	}
-	run(t, plan, requests(t), engine.Options{Device: engine.Device{CUDA: []int{0, 1, 2}}}, func(rng *rand.Rand, opening *sync.Mutex, pass func(requests int) bool) {
+	options := engine.Options{Device: engine.Device{CUDA: []int{0, 1, 2}}}
+	run(t, plan, requests(t), options, func(rng *rand.Rand, opening *sync.Mutex, pass func(requests int) bool) {
 		// two GPUs come and go, the third stays
 		for more := true; more; {
 			lost := rng.IntN(2)
@@ -244,7 +245,8 @@ func TestOnCPU(t *testing.T) {
 // trouble makes some, and has requests pass until there are no more. opening is
 // held while that would keep a model from being opened, and the old one from
 // being freed.
-func run(t *testing.T, path string, requests int64, o engine.Options, trouble func(rng *rand.Rand, opening *sync.Mutex, pass func(requests int) bool)) {
+func run(t *testing.T, path string, requests int64, o engine.Options,
+	trouble func(rng *rand.Rand, opening *sync.Mutex, pass func(requests int) bool)) {
 	n := net(t)
 	cpu, err := engine.Open(n.Path(), &engine.Options{Head: n.ModelHints(), Height: n.ImgSize[0], Width: n.ImgSize[1]})
 	if err != nil {
