@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/trtdet/trtdet/tests/await"
 )
 
 // smallDisk mounts a file system of a megabyte, or skips the test.
@@ -246,6 +248,7 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 		labels, err := filepath.Glob(filepath.Join(p.Dir, "runs/detect/exp/labels/*"))
 		return err == nil && len(labels) > 0
 	}}
+	rng := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct {
 		args    []string
 		moments []moment
@@ -261,10 +264,9 @@ func TestSignalsAtAnyMoment(t *testing.T) {
 	} {
 		for _, m := range c.moments {
 			for round := range rounds {
-				rng := rand.New(rand.NewPCG(uint64(round), 2))
 				signal := []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[rng.IntN(2)]
 				after := time.Duration(rng.IntN([]int{1, 40, 300, 2000}[rng.IntN(4)])) * time.Millisecond
-				t.Run(fmt.Sprintf("%s %s %s after %s", c.args[0], signal, after, m.name), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%d %s %s %s after %s", round, c.args[0], signal, after, m.name), func(t *testing.T) {
 					t.Parallel()
 					interruptAt(t, m, after, signal, c.args...)
 				})
@@ -277,7 +279,8 @@ func interruptAt(t *testing.T, m moment, after time.Duration, signal syscall.Sig
 	t.Helper()
 	dir := t.TempDir()
 	p := begin(t, dir, args...)
-	p.until(t, m.name, func() bool { return m.come(p) })
+	// a build may be done before its lock is seen
+	await.Until(t, m.name, func() bool { return p.hasEnded() || m.come(p) })
 	time.Sleep(after)        // clock: any moment will do
 	p.Process.Signal(signal) //nolint:errcheck // it may be done
 	o := p.end(t)
