@@ -11,10 +11,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/tests/await"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
 
@@ -231,12 +231,12 @@ func TestLossBeforeFirstBatch(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	lost := func() bool { return d.Stats().Devices[0].Lost }
-	for deadline := time.Now().Add(time.Minute); !lost(); {
-		if _, err := d.DetectBatch(t.Context(), all[:1]); err != nil || time.Now().After(deadline) {
-			t.Fatalf("GPU 0 is not known to be lost, %v: %+v", err, d.Stats())
+	await.Until(t, "GPU 0 is known to be lost", func() bool {
+		if _, err := d.DetectBatch(t.Context(), all[:1]); err != nil {
+			t.Fatal(err)
 		}
-	}
+		return d.Stats().Devices[0].Lost
+	})
 }
 
 // TestFailingGPU has one of two GPUs fail all it is asked at once, as one without

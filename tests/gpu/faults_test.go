@@ -7,11 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
+	"github.com/trtdet/trtdet/tests/await"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
 
@@ -288,11 +288,7 @@ func TestGPUComesBack(t *testing.T) {
 		t.Fatal("the GPU is not known to be lost")
 	}
 	simgpu.Lose(0, 0)
-	for deadline := time.Now().Add(time.Minute); d.Stats().Devices[0].Lost; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the GPU does not come back")
-		}
-	}
+	await.Until(t, "the GPU is back", func() bool { return !d.Stats().Devices[0].Lost })
 	if err := d.Warmup(t.Context()); err != nil {
 		t.Errorf("warmup with the GPU back: %v", err)
 	}

@@ -38,8 +38,12 @@ func TestMaxDelay(t *testing.T) {
 // Callers that have been answered are waited for, and a caller who is alone is
 // not held for nobody, but for a try now and then.
 func TestMaxDelayKnowsWhoIsAround(t *testing.T) {
-	for _, nap := range []func(time.Duration){nil, time.Sleep} {
+	for _, naps := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
+			var nap func(time.Duration)
+			if naps {
+				nap = time.Sleep
+			}
 			one, two := &testStream{device: "a", takes: fixed(time.Millisecond)}, &testStream{device: "a", takes: fixed(time.Millisecond)}
 			s := start(t, Config[*image]{MaxDelay: 500 * time.Microsecond, Nap: nap}, one, two)
 			rounds := func(n int) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -345,9 +344,10 @@ func TestClose(t *testing.T) {
 // TestProperties puts random calls in, of which some are canceled, some have
 // deadlines, and some find too many others, while devices are lost and come back:
 // each is answered once, with its own picture's double or an error.
-func TestProperties(t *testing.T) {
+func TestProperties(t *testing.T) { synctest.Test(t, testProperties) } // at whose end no goroutine is left
+
+func testProperties(t *testing.T) {
 	const calls = 10_000
-	before := runtime.NumGoroutine()
 	var gone [3]atomic.Bool
 	lane := func(device int) *testStream {
 		return &testStream{device: fmt.Sprint(device), lost: &gone[device], takes: func(n int) time.Duration { return time.Duration(50+10*n) * time.Microsecond }}
@@ -366,14 +366,15 @@ func TestProperties(t *testing.T) {
 	})
 	var next, answered, failed, refused atomic.Int64
 	ctx, stop := context.WithCancel(t.Context())
-	go func() { // two devices come and go, the third stays
+	var trouble sync.WaitGroup
+	trouble.Go(func() { // two devices come and go, the third stays
 		rng := rand.New(rand.NewPCG(1, 1))
 		for ctx.Err() == nil {
 			time.Sleep(time.Duration(rng.IntN(5000)) * time.Microsecond)
 			n := rng.IntN(2)
 			gone[n].Store(!gone[n].Load())
 		}
-	}()
+	})
 	var callers sync.WaitGroup
 	for caller := range 50 {
 		callers.Go(func() {
@@ -414,6 +415,7 @@ func TestProperties(t *testing.T) {
 	}
 	callers.Wait()
 	stop()
+	trouble.Wait()
 	s.Close()
 	if answered.Load() < calls/10 || failed.Load() == 0 || refused.Load() == 0 {
 		t.Errorf("%d answered, %d failed, %d refused", answered.Load(), failed.Load(), refused.Load())
@@ -424,11 +426,6 @@ func TestProperties(t *testing.T) {
 	}
 	if s.room != (4+aheadBatches)*8+4 || s.readers != 0 || len(s.ready) != 0 || len(s.queue.calls) != 0 || len(s.queue.named) != 0 {
 		t.Errorf("room for %d, %d are read, %d ready, %d wait", s.room, s.readers, len(s.ready), len(s.queue.calls))
-	}
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+1; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, before there were %d", runtime.NumGoroutine(), before)
-		}
 	}
 }
 
