@@ -1,21 +1,18 @@
 // Package sharedlib finds shared libraries that are loaded when the program
-// runs. It looks only; it opens nothing and knows no library by name.
+// runs, and passes over those that another user may have put there. It looks
+// only; it opens nothing and knows no library by name.
 package sharedlib
 
 import (
-	"bytes"
-	"context"
-	"errors"
+	"fmt"
 	"iter"
 	"os"
-	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 )
 
 // Place is a file that may be the library, and where the search came upon it.
@@ -23,8 +20,12 @@ type Place struct {
 	Path string
 	// Source is one of "given" (the user named it), "binary" (beside the
 	// program), "deps" (the checkout's build/deps), "loader" (the dynamic
-	// loader's path), "python" (a Python's site-packages).
+	// loader's path), "system" (where installers put libraries that the loader
+	// does not look for), "python" (a Python's site-packages).
 	Source string
+	// Err is why the file is passed over: another user may have put it there.
+	// What the user named, and what the loader looks for, is believed.
+	Err error
 }
 
 // Query says what to look for.
@@ -40,72 +41,126 @@ type Query struct {
 	Python []string
 }
 
+// folder is one to search. A believed one may be anybody's; err keeps all of it
+// from being searched.
+type folder struct {
+	path, source string
+	believed     bool
+	err          error
+}
+
 // Find yields the places that exist, in the order in which they are to be
-// tried, each file once (links resolved). A place is only searched once those
-// before it have been turned down: asking the loader and Python takes time.
+// tried, each file once (links resolved), with absolute paths: to the loader a
+// bare name is another file. A place is only searched once those before it have
+// been turned down: asking the loader and Python takes time.
 func Find(q Query) iter.Seq[Place] {
 	return func(yield func(Place) bool) {
 		seen := map[string]bool{}
-		offer := func(path, source string) bool {
+		offer := func(path string, f folder) bool {
 			real, err := filepath.EvalSymlinks(path)
 			if err != nil || seen[real] {
 				return true
 			}
-			if info, err := os.Stat(real); err != nil || info.IsDir() {
+			if info, err := os.Stat(real); err != nil || !info.Mode().IsRegular() {
 				return true
 			}
 			seen[real] = true
-			return yield(Place{Path: path, Source: source})
+			if path, err = filepath.Abs(path); err != nil {
+				return true
+			}
+			place := Place{Path: path, Source: f.source}
+			if !f.believed {
+				place.Err = passedOver(Untrusted(path))
+			}
+			return yield(place)
 		}
 		if info, err := os.Stat(q.Given); err == nil && !info.IsDir() {
-			offer(q.Given, "given")
+			offer(q.Given, folder{source: "given", believed: true})
 			return
 		}
 		for f := range folders(q) {
-			for _, pattern := range q.Patterns {
-				matches, _ := filepath.Glob(filepath.Join(f.Path, pattern))
-				slices.Sort(matches)
-				for _, m := range slices.Backward(matches) { // the newest version first
-					if !offer(m, f.Source) {
-						return
-					}
+			if f.err != nil {
+				if !yield(Place{Path: f.path, Source: f.source, Err: passedOver(f.err)}) {
+					return
+				}
+				continue
+			}
+			for _, name := range Matching(f.path, q.Patterns) {
+				if !offer(filepath.Join(f.path, name), f) {
+					return
 				}
 			}
 		}
 	}
 }
 
+func passedOver(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("passed over: %w", err)
+}
+
+// Matching returns the names in a folder that match one of patterns, those of
+// the first pattern first, of each pattern the newest version first. Only the
+// names are patterns: a folder may be called [old].
+func Matching(folder string, patterns []string) []string {
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, pattern := range patterns {
+		var matches []string
+		for _, name := range names {
+			if ok, err := path.Match(pattern, name); err == nil && ok {
+				matches = append(matches, name)
+			}
+		}
+		slices.SortFunc(matches, func(a, b string) int { return CompareVersions(b, a) })
+		all = append(all, matches...)
+	}
+	return all
+}
+
 // folders yields the folders to search.
-func folders(q Query) iter.Seq[Place] {
-	return func(yield func(Place) bool) {
-		each := func(source string, paths ...string) bool {
+func folders(q Query) iter.Seq[folder] {
+	return func(yield func(folder) bool) {
+		each := func(source string, believed bool, paths ...string) bool {
 			for _, p := range paths {
-				if !yield(Place{p, source}) {
+				if !yield(folder{path: p, source: source, believed: believed}) {
 					return false
 				}
 			}
 			return true
 		}
 		if q.Given != "" {
-			each("given", q.Given, filepath.Join(q.Given, "lib"))
+			each("given", true, q.Given, filepath.Join(q.Given, "lib"))
 			return
 		}
-		if exe, err := os.Executable(); err == nil {
-			if exe, err = filepath.EvalSymlinks(exe); err == nil {
-				dir := filepath.Dir(exe)
-				if !each("binary", dir, filepath.Join(dir, "..", "lib")) {
+		program := programFolder()
+		if program != "" && !each("binary", false, program, filepath.Join(program, "..", "lib")) {
+			return
+		}
+		if deps := depsFolder(program); deps != "" && !each("deps", false, under([]string{deps}, q.Deps)...) {
+			return
+		}
+		if !each("loader", true, loaderFolders()...) || !each("system", false, systemFolders()...) || len(q.Python) == 0 {
+			return
+		}
+		for site := range sitePackages() {
+			if site.err != nil {
+				if !yield(site) {
 					return
 				}
+			} else if !each("python", false, under([]string{site.path}, q.Python)...) {
+				return
 			}
-		}
-		if deps, ok := depsFolder(); ok && !each("deps", under([]string{deps}, q.Deps)...) {
-			return
-		}
-		if !each("loader", loaderFolders()...) {
-			return
-		}
-		if len(q.Python) > 0 {
-			each("python", under(sitePackages(), q.Python)...)
 		}
 	}
 }
@@ -121,91 +176,35 @@ func under(roots, folders []string) []string {
 	return paths
 }
 
-// depsFolder returns build/deps of the checkout that the program belongs to.
-// Only a test, whose program lies in a temporary folder, goes by the folder it
-// runs in: a program that did would load what a stranger's folder holds.
-func depsFolder() (string, bool) {
-	var starts []string
-	if exe, err := os.Executable(); err == nil {
-		starts = append(starts, filepath.Dir(exe))
+// programFolder returns the folder of the program, "" where that cannot be told.
+func programFolder() string {
+	exe, err := os.Executable()
+	if err == nil {
+		exe, err = filepath.EvalSymlinks(exe)
 	}
-	if wd, err := os.Getwd(); err == nil && testing.Testing() {
-		starts = append(starts, wd)
-	}
-	for _, dir := range starts {
-		for range 8 {
-			deps := filepath.Join(dir, "build", "deps")
-			// go.mod keeps a stranger's folder of that name from being searched
-			mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-			if err == nil && bytes.HasPrefix(mod, []byte("module github.com/trtdet/trtdet\n")) {
-				return deps, true
-			}
-			dir = filepath.Dir(dir)
-		}
-	}
-	return "", false
-}
-
-// loaderFolders returns LD_LIBRARY_PATH's folders, then those of the loader's
-// cache, then the usual ones.
-var loaderFolders = sync.OnceValue(func() []string {
-	var folders []string
-	for _, f := range filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")) {
-		if f != "" {
-			folders = append(folders, f)
-		}
-	}
-	for _, name := range []string{"ldconfig", "/sbin/ldconfig", "/usr/sbin/ldconfig"} {
-		out, err := exec.Command(name, "-p").Output()
-		if err != nil {
-			continue
-		}
-		seen := map[string]bool{}
-		for line := range strings.SplitSeq(string(out), "\n") {
-			if _, path, ok := strings.Cut(line, " => "); ok {
-				if dir := filepath.Dir(path); !seen[dir] {
-					seen[dir] = true
-					folders = append(folders, dir)
-				}
-			}
-		}
-		break
-	}
-	folders = append(folders, "/usr/lib/"+multiarch(), "/usr/lib64", "/usr/lib", "/usr/local/lib",
-		"/usr/local/cuda/lib64", "/usr/local/tensorrt/lib", "/opt/tensorrt/lib")
-	return folders
-})
-
-// multiarch returns Debian's name for the machine the program was built for.
-func multiarch() string {
-	if runtime.GOARCH == "arm64" {
-		return "aarch64-linux-gnu"
-	}
-	return "x86_64-linux-gnu"
-}
-
-// pythonTimeout is far more than Python takes to say where its packages are.
-const pythonTimeout = 10 * time.Second
-
-// sitePackages returns the package folders of the active virtual environment
-// and of the python3 on the PATH.
-var sitePackages = sync.OnceValue(func() []string {
-	var sites []string
-	if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
-		m, _ := filepath.Glob(filepath.Join(venv, "lib", "python3*", "site-packages"))
-		sites = append(sites, m...)
-	}
-	python, err := exec.LookPath("python3")
-	if errors.Is(err, exec.ErrNotFound) {
-		return sites
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), pythonTimeout)
-	defer cancel()
-	// -I: a module in the folder we happen to be in is not Python's own
-	out, err := exec.CommandContext(ctx, python, "-I", "-c",
-		"import site,sysconfig;print(sysconfig.get_path('purelib'));print(site.getusersitepackages())").Output()
 	if err != nil {
-		return sites
+		return ""
 	}
-	return append(sites, strings.Split(strings.TrimSpace(string(out)), "\n")...)
-})
+	return filepath.Dir(exe)
+}
+
+// What the build records, by the linker's -X (see the Makefile): in which folder
+// of its checkout the program lies, and where its libraries do. Other builds
+// belong to no checkout.
+var (
+	builtInto string
+	builtDeps string
+)
+
+// depsFolder returns build/deps of the checkout that a program was built in, ""
+// for one that lies somewhere else. A test, whose program lies in a temporary
+// folder, goes by the path that its compiler recorded of this file.
+func depsFolder(program string) string {
+	if top, ok := strings.CutSuffix(program, "/"+builtInto); ok && builtInto != "" {
+		return filepath.Join(top, builtDeps)
+	}
+	if _, file, _, ok := runtime.Caller(0); ok && testing.Testing() && filepath.IsAbs(file) {
+		return filepath.Join(filepath.Dir(file), "..", "..", "build", "deps")
+	}
+	return ""
+}
