@@ -29,7 +29,9 @@ type Builder struct {
 // verbose lines at slog.LevelDebug, its internal errors at LevelInternalError; nil drops them.
 // CUDA's complaints about a missing driver come at LevelDebug.
 //
-// Errors: ErrNoDriver from TensorRT 10 and 11 on a machine without a GPU.
+// Errors: ErrNoDriver from TensorRT 10 and 11 on a machine without a GPU,
+// ErrLibrary where TensorRT makes no builder, as one does that is newer than the
+// driver.
 func (l *Library) NewBuilder(log *slog.Logger) (*Builder, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -38,6 +40,9 @@ func (l *Library) NewBuilder(log *slog.Logger) (*Builder, error) {
 	}
 	b := &Builder{library: l}
 	if err := goError("build", C.create_builder_for_go(l.c, loggerHandle(log), &b.c)); err != nil {
+		if of := (*Error)(nil); errors.As(err, &of) && of.Kind == ErrBuild {
+			of.Kind = ErrLibrary // no network has been seen: another TensorRT may do
+		}
 		return nil, err
 	}
 	return b, nil

@@ -14,8 +14,8 @@ import (
 var (
 	// ErrNoLibrary: no TensorRT that can be used was found.
 	ErrNoLibrary = errors.New("no usable TensorRT")
-	// ErrLibrary: a library was found but cannot be loaded.
-	ErrLibrary = errors.New("TensorRT library cannot be loaded")
+	// ErrLibrary: a library was found but cannot be loaded, or makes no builder.
+	ErrLibrary = errors.New("TensorRT library cannot be used")
 	// ErrVersion: a library, or libtrtdet.a, is of a version that does not fit.
 	ErrVersion = errors.New("wrong version")
 	// ErrNoDriver: there is no NVIDIA driver or no GPU, and this flavor builds
@@ -57,7 +57,7 @@ type Error struct {
 // cannot know it.
 func (e *Error) Error() string {
 	text := "tensorrt: " + e.Op + ": " + e.Message
-	if len(e.Log) > 0 && slices.Contains([]error{ErrBuild, ErrPlan, ErrRun}, e.Kind) {
+	if len(e.Log) > 0 && slices.Contains([]error{ErrBuild, ErrLibrary, ErrPlan, ErrRun}, e.Kind) {
 		text += ": " + e.Log[0]
 	}
 	return text

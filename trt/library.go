@@ -43,7 +43,7 @@ func Load(f Flavor, explicit string) (*Library, error) {
 		}
 	}
 	var passed []string
-	for found := range candidates(f, explicit) {
+	for found := range Candidates(f, explicit) {
 		if found.Err == nil {
 			library, err := open(found)
 			if err == nil {
@@ -56,8 +56,9 @@ func Load(f Flavor, explicit string) (*Library, error) {
 	return nil, &Error{Op: "load", Kind: ErrNoLibrary, Message: noLibrary(f, passed)}
 }
 
-// candidates yields what Load tries for a flavor, in order.
-func candidates(f Flavor, explicit string) iter.Seq[Found] {
+// Candidates yields what Load tries for a flavor, in order, and what it passes
+// over. Places further away are looked at only once they are asked for.
+func Candidates(f Flavor, explicit string) iter.Seq[Found] {
 	order := preference(f)
 	places, source := given(explicit)
 	if places == nil {
@@ -79,7 +80,7 @@ func candidates(f Flavor, explicit string) iter.Seq[Found] {
 	}
 	for i := range all {
 		if all[i].Flavor != "" && rank(all[i]) < 0 {
-			all[i].Err = fmt.Errorf("it is %s, not %s", all[i].name(), f.Title())
+			all[i].Err = fmt.Errorf("it is %s, not %s", all[i].Name(), f.Title())
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Found) int { return rank(a) - rank(b) })

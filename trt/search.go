@@ -27,6 +27,7 @@ const (
 	FromBinary Source = "binary" // next to this program
 	FromDeps   Source = "deps"   // build/deps of the checkout
 	FromLoader Source = "loader" // the dynamic loader's path
+	FromSystem Source = "system" // where installers put it and the loader does not look
 	FromPython Source = "python" // a Python's site-packages
 )
 
@@ -38,10 +39,21 @@ type Found struct {
 	Version    string // "10.15.1.29", read off the file
 	Source     Source
 	Err        error // why it was passed over, nil otherwise
+
+	named string // the place that the user named, where nothing else makes its folder believed
 }
 
-// name returns "TensorRT 10.15.1.29" or "TensorRT-RTX 1.7.1.116".
-func (f Found) name() string {
+// Explicit is what makes Load in another process take this library and no other
+// of its flavor that lies elsewhere.
+func (f Found) Explicit() string {
+	if f.named != "" {
+		return f.named
+	}
+	return f.Path
+}
+
+// Name returns "TensorRT 10.15.1.29" or "TensorRT-RTX 1.7.1.116".
+func (f Found) Name() string {
 	if f.Flavor == RTX {
 		return f.Flavor.Title() + " " + f.Version
 	}
@@ -73,17 +85,22 @@ func given(explicit string) ([]string, Source) {
 // LoaderPath returns LD_LIBRARY_PATH for a process that builds with what Load
 // finds, "" where that needs none. TensorRT asks the loader for what it builds
 // with, libnvinfer_builder_resource, by name alone, and the loader reads the
-// variable only as a process starts.
+// variable only as a process starts. Every library that the process loads is
+// looked for there, so it names no folder that others can write unless the user
+// did.
 func LoaderPath(f Flavor, explicit string) string {
-	for found := range candidates(f, explicit) {
+	for found := range Candidates(f, explicit) {
 		switch {
 		case found.Err != nil:
 			continue
 		case found.Source == FromLoader:
 			return ""
 		}
-		folders := besides(found.Path)
-		if before := os.Getenv("LD_LIBRARY_PATH"); before != "" {
+		folders := slices.DeleteFunc(besides(found.Path), func(folder string) bool {
+			named := found.named != "" && folder == filepath.Dir(found.Path)
+			return sharedlib.OnLoaderPath(folder) || strings.ContainsAny(folder, loaderSyntax) || (!named && sharedlib.UntrustedFolder(folder) != nil)
+		})
+		if before := os.Getenv("LD_LIBRARY_PATH"); before != "" && len(folders) > 0 {
 			folders = append(folders, before)
 		}
 		return strings.Join(folders, string(filepath.ListSeparator))
@@ -91,12 +108,20 @@ func LoaderPath(f Flavor, explicit string) string {
 	return ""
 }
 
+// loaderSyntax is what a folder in LD_LIBRARY_PATH cannot have in its name: the
+// loader parts the variable at it, or replaces what follows.
+const loaderSyntax = ":;$"
+
 // search yields the libraries of some flavors in the usual places. Those
 // further away are looked at only once the nearer ones have been turned down.
 func search(wanted []line) iter.Seq[Found] {
 	return func(yield func(Found) bool) {
 		for place := range sharedlib.Find(query("", wanted)) {
-			if !yield(inspect(place.Path, Source(place.Source))) {
+			found := Found{Path: place.Path, Source: Source(place.Source), Err: place.Err}
+			if found.Err == nil {
+				found = inspect(place.Path, Source(place.Source), place.Source == string(FromLoader))
+			}
+			if !yield(found) {
 				return
 			}
 		}
@@ -119,18 +144,30 @@ func searchGiven(places []string, source Source) []Found {
 		if given == "" {
 			continue
 		}
-		info, err := os.Stat(given)
+		given, err := filepath.Abs(given) // a bare name the loader would look for elsewhere
 		if err != nil {
 			found = append(found, Found{Path: given, Source: source, Err: reason(err)})
 			continue
 		}
-		if !info.IsDir() {
-			found = append(found, inspect(given, source))
+		info, err := os.Stat(given)
+		switch {
+		case err != nil:
+			found = append(found, Found{Path: given, Source: source, Err: reason(err)})
+			continue
+		case info.Mode().IsRegular():
+			found = append(found, inspect(given, source, false))
+			continue
+		case !info.IsDir():
+			found = append(found, Found{Path: given, Source: source, Err: errors.New("not a regular file")})
 			continue
 		}
 		before := len(found)
 		for place := range sharedlib.Find(query(given, lines)) {
-			found = append(found, inspect(place.Path, source))
+			one := inspect(place.Path, source, true)
+			if one.Err == nil && (inspect(place.Path, source, false).Err != nil || sharedlib.UntrustedFolder(filepath.Dir(place.Path)) != nil) {
+				one.named = given
+			}
+			found = append(found, one)
 		}
 		if len(found) == before {
 			found = append(found, Found{Path: given, Source: source, Err: errors.New("no TensorRT in this folder")})
@@ -139,8 +176,9 @@ func searchGiven(places []string, source Source) []Found {
 	return found
 }
 
-// inspect says what a file is.
-func inspect(path string, source Source) Found {
+// inspect says what a file is. Where its folder is not believed, what lies beside
+// it may be another user's.
+func inspect(path string, source Source, believed bool) Found {
 	found := Found{Path: path, Source: source}
 	version, major, entries, err := readVersion(path)
 	if err != nil {
@@ -159,22 +197,89 @@ func inspect(path string, source Source) Found {
 		found.ParserPath = path
 		return found
 	}
-	found.ParserPath, found.Err = l.findParser(path)
+	found.ParserPath, found.Err = l.findParser(path, version, believed)
 	return found
 }
 
-// findParser looks for the ONNX parser beside the library, then beside the file
-// that the library is a link to.
-func (l line) findParser(path string) (string, error) {
+// findParser looks for the ONNX parser of the library's release beside the
+// library, then beside the file that the library is a link to. One that does not
+// say which release it is of will do where no other says that it is the one.
+func (l line) findParser(path, version string, believed bool) (string, error) {
+	var silent string
+	var others, passed []string
 	for _, folder := range besides(path) {
-		for _, pattern := range []string{l.parser, l.parser + ".*"} {
-			matches, _ := filepath.Glob(filepath.Join(folder, pattern)) // only a bad pattern is an error
-			if len(matches) > 0 {
-				return matches[0], nil
+		for _, name := range sharedlib.Matching(folder, []string{l.parser, l.parser + ".*"}) {
+			parser := filepath.Join(folder, name)
+			if !believed {
+				if err := untrustedBeside(parser, path); err != nil {
+					passed = append(passed, err.Error())
+					continue
+				}
+			}
+			switch of := parserVersion(parser, l.parser); {
+			case of == "":
+				if silent == "" {
+					silent = parser
+				}
+			case sameRelease(of, version):
+				return parser, nil
+			default:
+				others = append(others, fmt.Sprintf("%s is of %s", name, of))
 			}
 		}
 	}
+	switch {
+	case silent != "":
+		return silent, nil
+	case len(others) > 0:
+		return "", fmt.Errorf("its ONNX parser is not beside it: %s, not of %s", strings.Join(others, ", "), release(version))
+	case len(passed) > 0:
+		return "", fmt.Errorf("its ONNX parser is passed over: %s", passed[0])
+	}
 	return "", fmt.Errorf("its ONNX parser %s is not beside it", l.parser)
+}
+
+// untrustedBeside returns why a file beside a library may be another user's than
+// the library is.
+func untrustedBeside(path, library string) error {
+	id, err := sharedlib.Owner(library)
+	if err != nil {
+		return err
+	}
+	return sharedlib.Untrusted(path, id)
+}
+
+// parserVersion returns the version of an ONNX parser without loading it: as the
+// file tells it, or else as the file that it is a link to is called, since NVIDIA's
+// parsers do not all tell. It is "" for one that does neither.
+func parserVersion(path, name string) string {
+	if version, _, _, err := readVersion(path); err == nil {
+		return version
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return ""
+	}
+	base, _, _ := strings.Cut(name, ".so.")
+	_, version, ok := strings.Cut(filepath.Base(real), base+".so.")
+	if !ok || !strings.Contains(version, ".") || strings.Trim(version, "0123456789.") != "" {
+		return "" // libnvonnxparser.so.10 is of any TensorRT 10
+	}
+	return version
+}
+
+// sameRelease reports whether two versions are of one release. NVIDIA's files are
+// named with three numbers; the fourth, of the build, is only in their symbols.
+func sameRelease(a, b string) bool {
+	x, y := strings.Split(release(a), "."), strings.Split(release(b), ".")
+	n := min(len(x), len(y))
+	return slices.Equal(x[:n], y[:n])
+}
+
+// release returns the first three numbers of a version.
+func release(version string) string {
+	numbers := strings.Split(version, ".")
+	return strings.Join(numbers[:min(3, len(numbers))], ".")
 }
 
 // besides returns the folder of a library, and that of the file which it is a link

@@ -48,6 +48,11 @@ func Load() (Library, error) {
 	loading.tried = nil
 	for place := range places() {
 		l := Library{Path: place.Path, Source: place.Source}
+		if place.Err != nil {
+			l.Reason = place.Err.Error()
+			loading.tried = append(loading.tried, l)
+			continue
+		}
 		onnxruntime.SetSharedLibraryPath(place.Path)
 		// what it logs of an error is in the error that its call returns
 		if err := onnxruntime.InitializeEnvironment(onnxruntime.WithLogLevelFatal()); err != nil {
@@ -66,7 +71,7 @@ func Load() (Library, error) {
 		return Library{}, ErrNoLibrary
 	}
 	first := loading.tried[0]
-	return Library{}, fmt.Errorf("ONNX Runtime in %s does not load: %s; set %s to one that does", first.Path, first.Reason, LibraryEnv)
+	return Library{}, fmt.Errorf("ONNX Runtime in %s is not used: %s; set %s to one that is to be", first.Path, first.Reason, LibraryEnv)
 }
 
 // silence turns ONNX Runtime's telemetry off. Where Microsoft's builds have it,
@@ -95,7 +100,11 @@ func Search() []Library {
 			known = known || l.Path == place.Path
 		}
 		if !known {
-			all = append(all, Library{Path: place.Path, Source: place.Source, Reason: "another was found first"})
+			l := Library{Path: place.Path, Source: place.Source, Reason: "another was found first"}
+			if place.Err != nil {
+				l.Reason = place.Err.Error()
+			}
+			all = append(all, l)
 		}
 	}
 	return all
