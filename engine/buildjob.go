@@ -6,10 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/trtdet/trtdet/trt"
 )
@@ -73,7 +76,7 @@ func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx *os.File,
 		j.Config.Targets = able(j.DType)
 	}
 	if j.TimingCache != "" {
-		cache, err := os.ReadFile(j.TimingCache)
+		cache, err := readRegular(j.TimingCache)
 		if err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("timing cache: %w", err)
 		}
@@ -114,19 +117,38 @@ func able(dtype string) []trt.ComputeCapability {
 	return targets
 }
 
-// overwrite fills a file that exists, keeping the inode that the parent has
-// locked and will sync. The error does not name the file, which goes by another
-// name until it is whole.
+// overwrite fills a part that exists, keeping the inode that the parent has
+// locked and will sync, and nothing that was put in its place since. The error
+// does not name the file, which goes by another name until it is whole.
 func overwrite(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return pathless(err)
 	}
-	_, err = f.Write(data)
+	if info, statErr := f.Stat(); statErr != nil || !hasOneName(info) {
+		f.Close()
+		return errors.New("somebody put another file in the place of the part")
+	}
+	if err = f.Truncate(0); err == nil {
+		_, err = f.Write(data)
+	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
 	return pathless(err)
+}
+
+// readRegular reads a file, and does not wait for what a pipe may bring.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: it is no regular file", path)
+	}
+	return io.ReadAll(f)
 }
 
 // pathless takes a temporary file's name off an error.

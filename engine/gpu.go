@@ -65,7 +65,7 @@ func openPlan(path string, o *Options) (*core, error) {
 		return nil, fmt.Errorf("%s: it was built with %s %s, and here is %s: build it again: %s", path,
 			library.Flavor().Title(), m.TensorRT.Version, library.Version(), rebuild(path))
 	}
-	b := &gpuBackend{management: nvml.New(), cache: runtimeCache{path: path + ".cache", log: logger(o.Log)}}
+	b := &gpuBackend{management: nvml.New(), cache: runtimeCache{path: path + ".cache", plan: path, log: logger(o.Log)}}
 	if err := b.choose(m, o.Device); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -7,10 +7,11 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"github.com/trtdet/trtdet/internal/wholefile"
 )
 
 // jpegQuality is cv2.imwrite's default.
@@ -20,6 +21,15 @@ const jpegQuality = 95
 // 95) or .png. The file is complete or not there: it is written beside its
 // place, synced and renamed. Another extension wraps ErrUnsupported.
 func Save(path string, p *Picture) error {
+	return p.save(path, func(encode func(io.Writer) error) error { return wholefile.Write(path, encode) })
+}
+
+// SaveIn is Save for a name below a folder, from which no link leads away.
+func SaveIn(folder *os.Root, name string, p *Picture) error {
+	return p.save(name, func(encode func(io.Writer) error) error { return wholefile.WriteIn(folder, name, encode) })
+}
+
+func (p *Picture) save(path string, write func(encode func(io.Writer) error) error) error {
 	if p.Width < 1 || p.Height < 1 {
 		return fmt.Errorf("cannot write %s: the picture has %dx%d pixels", path, p.Width, p.Height)
 	}
@@ -35,19 +45,14 @@ func Save(path string, p *Picture) error {
 	default:
 		return fmt.Errorf("cannot write %s: %w: extension %q, want .jpg or .png", path, ErrUnsupported, ext)
 	}
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
+	err := write(func(f io.Writer) error {
+		w := bufio.NewWriterSize(f, 1<<16)
+		if err := encode(w); err != nil {
+			return err
+		}
+		return w.Flush()
+	})
 	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	defer f.Cleanup()
-	w := bufio.NewWriterSize(f, 1<<16)
-	if err := encode(w); err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	if err := w.Flush(); err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return nil

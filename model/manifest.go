@@ -9,10 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
-	"github.com/google/renameio/v2"
+	"github.com/trtdet/trtdet/internal/wholefile"
 
 	"github.com/trtdet/trtdet/decode"
 )
@@ -132,7 +131,11 @@ func (m *Manifest) Write(path string) error {
 	if err := e.Encode(m); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := renameio.WriteFile(path, b.Bytes(), 0o644, renameio.WithTempDir(filepath.Dir(path))); err != nil {
+	write := func(w io.Writer) error {
+		_, err := w.Write(b.Bytes())
+		return err
+	}
+	if err := wholefile.Write(path, write); err != nil {
 		if temporary := (*fs.PathError)(nil); errors.As(err, &temporary) {
 			err = temporary.Err // its path is one that nobody asked for
 		}

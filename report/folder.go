@@ -3,6 +3,7 @@ package report
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,11 +12,12 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/internal/trust"
+	"github.com/trtdet/trtdet/internal/wholefile"
 )
 
 // FolderOptions say what a Folder holds; the names are YOLOv5's.
@@ -34,7 +36,8 @@ func (o FolderOptions) Any() bool { return o.Pictures || o.Labels || o.Crops }
 // goroutine.
 type Folder struct {
 	path    string
-	made    bool // by NewFolder
+	root    *os.Root // of path: whatever others put there, nothing is written outside
+	made    bool     // by NewFolder
 	options FolderOptions
 
 	mu    sync.Mutex
@@ -44,31 +47,48 @@ type Folder struct {
 // NewFolder makes project/name, or with a number behind the name (name2,
 // name3, ...) where that exists already; existOK uses it as it is.
 func NewFolder(project, name string, existOK bool, o FolderOptions) (*Folder, error) {
-	path, made, err := makeFolder(project, name, existOK)
+	root, path, made, err := makeFolder(project, name, existOK)
 	if err != nil {
 		return nil, err
 	}
-	return &Folder{path: path, made: made, options: o, crops: map[string]bool{}}, nil
+	return &Folder{path: path, root: root, made: made, options: o, crops: map[string]bool{}}, nil
 }
 
-func makeFolder(project, name string, existOK bool) (path string, made bool, err error) {
+func makeFolder(project, name string, existOK bool) (root *os.Root, path string, made bool, err error) {
+	failed := func(err error) (*os.Root, string, bool, error) {
+		return nil, "", false, fmt.Errorf("output folder: %w; --project names another place", err)
+	}
 	path = filepath.Join(project, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return "", false, fmt.Errorf("output folder: %w; --project names another place", err)
+		return failed(err)
 	}
 	for n := 2; ; n++ {
 		err := os.Mkdir(path, 0o777) // fails if it exists, so two runs never share one
-		if err == nil {
-			return path, true, nil
-		}
-		if existOK && isFolder(path) {
-			return path, false, nil
+		made = err == nil
+		if made || existOK && isFolder(path) {
+			if err := plantedLink(path); err != nil {
+				return failed(err)
+			}
+			root, err := os.OpenRoot(path)
+			if err != nil {
+				return failed(err)
+			}
+			return root, path, made, nil
 		}
 		if !errors.Is(err, fs.ErrExist) || existOK {
-			return "", false, fmt.Errorf("output folder: %w; --project names another place", err)
+			return failed(err)
 		}
 		path = filepath.Join(project, name+strconv.Itoa(n))
 	}
+}
+
+// plantedLink reports a link that another user has made.
+func plantedLink(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 && !trust.Owns(info) {
+		return fmt.Errorf("%s: %w", path, errPlanted)
+	}
+	return err
 }
 
 // CheckFolder finds what would keep NewFolder from making a folder, as far as
@@ -99,6 +119,7 @@ func CheckFolder(project, name string, existOK bool) error {
 // Close takes the folder away again if nothing was saved in it, and reports
 // whether it is there.
 func (f *Folder) Close() bool {
+	f.root.Close() //nolint:errcheck // nothing was written to it
 	if f.made {
 		return os.Remove(f.path) != nil // a folder with something in it stays
 	}
@@ -147,7 +168,7 @@ func (f *Folder) save(source, name string, p *imaging.Picture, detections []engi
 			return fmt.Errorf("%s: the annotated picture would overwrite it: --project or --name takes another folder", source)
 		}
 		imaging.Annotate(p, labels, f.options.Style)
-		return imaging.Save(target, p)
+		return imaging.SaveIn(f.root, filepath.Base(target), p)
 	}
 	return nil
 }
@@ -170,38 +191,59 @@ func pictureExtension(name string) string {
 // saveLabels writes labels/STEM.txt. A picture without objects has no file, and
 // none is left from an earlier run.
 func (f *Folder) saveLabels(stem string, p *imaging.Picture, detections []engine.Detection) error {
-	folder := filepath.Join(f.path, "labels")
-	file := filepath.Join(folder, stem+".txt")
+	file := filepath.Join("labels", stem+".txt")
 	if len(detections) == 0 {
-		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+		if err := f.root.Remove(file); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
 	}
-	var text strings.Builder
-	w, h := float32(p.Width), float32(p.Height)
-	for _, d := range detections {
-		b := d.Box
-		fmt.Fprintf(&text, "%d %g %g %g %g", d.ClassID, (b.X1+b.X2)/2/w, (b.Y1+b.Y2)/2/h, b.Width()/w, b.Height()/h)
-		if f.options.Conf {
-			fmt.Fprintf(&text, " %g", d.Score)
-		}
-		text.WriteByte('\n')
-	}
-	if err := os.MkdirAll(folder, 0o777); err != nil {
+	if err := f.makeInside("labels"); err != nil {
 		return err
 	}
-	return renameio.WriteFile(file, []byte(text.String()), 0o644, renameio.WithTempDir(folder))
+	return wholefile.WriteIn(f.root, file, func(w io.Writer) error {
+		width, height := float32(p.Width), float32(p.Height)
+		for _, d := range detections {
+			b := d.Box
+			line := fmt.Sprintf("%d %g %g %g %g", d.ClassID, (b.X1+b.X2)/2/width, (b.Y1+b.Y2)/2/height, b.Width()/width, b.Height()/height)
+			if f.options.Conf {
+				line += fmt.Sprintf(" %g", d.Score)
+			}
+			if _, err := io.WriteString(w, line+"\n"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// makeInside makes a folder of folders below f.
+func (f *Folder) makeInside(names ...string) error {
+	path := ""
+	for _, name := range names {
+		path = filepath.Join(path, name)
+		err := f.root.Mkdir(path, 0o777)
+		if errors.Is(err, fs.ErrExist) {
+			err = nil
+			if info, statErr := f.root.Lstat(path); statErr == nil && !info.IsDir() {
+				err = fmt.Errorf("%s: it is no folder: remove it", filepath.Join(f.path, path))
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // saveCrops writes crops/CLASS/STEM.jpg, STEM2.jpg, ...
 func (f *Folder) saveCrops(stem string, p *imaging.Picture, detections []engine.Detection) error {
 	for _, d := range detections {
-		folder := filepath.Join(f.path, "crops", fileName(d.Class))
-		if err := os.MkdirAll(folder, 0o777); err != nil {
+		class := fileName(d.Class)
+		if err := f.makeInside("crops", class); err != nil {
 			return err
 		}
-		if err := imaging.Save(f.claim(filepath.Join(folder, stem)), p.Crop(d.Box, 1.02, 10)); err != nil {
+		if err := imaging.SaveIn(f.root, f.claim(filepath.Join("crops", class, stem)), p.Crop(d.Box, 1.02, 10)); err != nil {
 			return err
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 
 	"github.com/trtdet/trtdet/eval"
+	"github.com/trtdet/trtdet/internal/wholefile"
 )
 
 const (
@@ -32,23 +33,24 @@ const (
 // the folder that NewFolder would make, and returns it. If nothing can be saved,
 // no folder stays behind.
 func (e *Evaluation) SavePlots(project, name string, existOK bool) (_ string, err error) {
-	folder, made, err := makeFolder(project, name, existOK)
+	root, folder, made, err := makeFolder(project, name, existOK)
 	if err != nil {
 		return "", err
 	}
 	defer func() {
+		root.Close() //nolint:errcheck // nothing was written to it
 		if err != nil && made {
 			os.Remove(folder) //nolint:errcheck // a folder with something in it stays
 		}
 	}()
 	for _, g := range e.graphs() {
-		if err := savePNG(filepath.Join(folder, g.file), g.draw(), 24, 16); err != nil {
+		if err := savePNG(root, g.file, g.draw(), 24, 16); err != nil {
 			return "", err
 		}
 	}
 	m := e.matrix()
 	side := min(14+0.9*float64(len(m.names)), 60)
-	return folder, savePNG(filepath.Join(folder, "confusion_matrix.png"), m.draw(), side, side)
+	return folder, savePNG(root, "confusion_matrix.png", m.draw(), side, side)
 }
 
 // graph is a picture of curves.
@@ -290,15 +292,15 @@ func (shades) Colors() []color.Color {
 }
 
 // savePNG draws a plot of so many centimeters at 150 dots an inch.
-func savePNG(path string, p *plot.Plot, width, height float64) error {
+func savePNG(folder *os.Root, name string, p *plot.Plot, width, height float64) error {
 	canvas := vgimg.NewWith(vgimg.UseWH(vg.Length(width)*vg.Centimeter, vg.Length(height)*vg.Centimeter), vgimg.UseDPI(150))
 	p.Draw(draw.Crop(draw.New(canvas), margin, -margin, margin, -margin))
-	err := WriteWhole(path, func(w io.Writer) error {
+	err := wholefile.WriteIn(folder, name, func(w io.Writer) error {
 		_, err := vgimg.PngCanvas{Canvas: canvas}.WriteTo(w)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("%w; --project names another place", err)
+		return fmt.Errorf("%s: %w; --project names another place", filepath.Join(folder.Name(), name), withoutPath(err))
 	}
 	return nil
 }

@@ -7,16 +7,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/trtdet/trtdet/internal/trust"
+	"github.com/trtdet/trtdet/internal/wholefile"
 )
 
-// WriteWhole writes a file whole or not at all: beside its place, synced and
-// renamed. A link keeps pointing at what is written, and a pipe or a device
-// (/dev/null, /dev/stdout) is written to, not replaced. The error names the
-// file, not the temporary one.
+// WriteWhole writes a file that the user named whole or not at all: beside its
+// place, synced and renamed. A link keeps pointing at what is written, and a pipe
+// or a device (/dev/null, /dev/stdout) is written to, not replaced; but not those
+// that another user has put there. The error names the file, not the temporary
+// one.
 func WriteWhole(path string, write func(io.Writer) error) error {
 	// the paths in the error may be ones that nobody asked for
 	if err := withoutPath(writeInPlace(path, write)); err != nil {
@@ -46,10 +50,11 @@ func CheckFile(path string) error {
 	case err == nil && !info.Mode().IsRegular():
 		err = unix.Access(path, unix.W_OK)
 	case err == nil || errors.Is(err, fs.ErrNotExist):
-		if target, err := filepath.EvalSymlinks(path); err == nil {
-			path = target
+		place, _, placeErr := meant(path)
+		if placeErr != nil {
+			return fmt.Errorf("%s: %w", path, withoutPath(placeErr))
 		}
-		err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK)
+		err = unix.Access(filepath.Dir(place), unix.W_OK|unix.X_OK)
 	}
 	if err := withoutPath(err); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -57,29 +62,65 @@ func CheckFile(path string) error {
 	return nil
 }
 
-func writeInPlace(path string, write func(io.Writer) error) error {
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().IsRegular() || info.IsDir() {
-		if target, err := filepath.EvalSymlinks(path); err == nil {
-			path = target
+// errPlanted is about a link or a pipe that the user has not put there.
+var errPlanted = errors.New("it is another user's: remove it")
+
+// maxLinks is how many links the kernel follows in one path.
+const maxLinks = 40
+
+// meant returns the file that a name stands for, links followed, and what it is,
+// nil where there is none. A link that leads nowhere stands for itself.
+func meant(name string) (place string, at fs.FileInfo, err error) {
+	path := name
+	for range maxLinks {
+		folder, base := filepath.Split(path)
+		if folder == "" {
+			folder = "."
 		}
-		return writeBeside(path, write)
+		if folder, err = filepath.EvalSymlinks(folder); err == nil {
+			path = filepath.Join(folder, base)
+			at, err = os.Lstat(path)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return name, nil, nil
+		case err != nil:
+			return "", nil, err
+		case at.Mode()&(fs.ModeSymlink|fs.ModeNamedPipe|fs.ModeSocket) != 0 && !trust.Owns(at):
+			return "", nil, errPlanted
+		case at.Mode()&fs.ModeSymlink == 0:
+			return path, at, nil
+		}
+		target, err := os.Readlink(path)
+		switch {
+		case err != nil:
+			return "", nil, err
+		case filepath.IsAbs(target):
+			path = target
+		case strings.HasPrefix(folder, "/proc/"): // an open file, of which the link's text is no path
+			at, err = os.Stat(path)
+			return path, at, err
+		default:
+			path = folder + "/" + target
+		}
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(f), f.Close())
+	return "", nil, syscall.ELOOP
 }
 
-func writeBeside(path string, write func(io.Writer) error) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
+func writeInPlace(path string, write func(io.Writer) error) error {
+	place, at, err := meant(path)
 	if err != nil {
 		return err
 	}
-	defer f.Cleanup() //nolint:errcheck // nothing is left to clean up once the file stands
-	if err := write(f); err != nil {
+	if at == nil || at.Mode().IsRegular() || at.IsDir() {
+		return wholefile.Write(place, write)
+	}
+	f, err := os.OpenFile(place, os.O_WRONLY, 0)
+	if err != nil {
 		return err
 	}
-	return f.CloseAtomicallyReplace()
+	if now, err := f.Stat(); err != nil || !os.SameFile(now, at) {
+		return errors.Join(errPlanted, f.Close())
+	}
+	return errors.Join(write(f), f.Close())
 }

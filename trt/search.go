@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/trtdet/trtdet/internal/sharedlib"
+	"github.com/trtdet/trtdet/internal/trust"
 )
 
 // EnvLibrary names files or folders that hold TensorRT, separated as in PATH.
@@ -98,7 +99,7 @@ func LoaderPath(f Flavor, explicit string) string {
 		}
 		folders := slices.DeleteFunc(besides(found.Path), func(folder string) bool {
 			named := found.named != "" && folder == filepath.Dir(found.Path)
-			return sharedlib.OnLoaderPath(folder) || strings.ContainsAny(folder, loaderSyntax) || (!named && sharedlib.UntrustedFolder(folder) != nil)
+			return sharedlib.OnLoaderPath(folder) || strings.ContainsAny(folder, loaderSyntax) || (!named && trust.Folder(folder) != nil)
 		})
 		if before := os.Getenv("LD_LIBRARY_PATH"); before != "" && len(folders) > 0 {
 			folders = append(folders, before)
@@ -164,7 +165,7 @@ func searchGiven(places []string, source Source) []Found {
 		before := len(found)
 		for place := range sharedlib.Find(query(given, lines)) {
 			one := inspect(place.Path, source, true)
-			if one.Err == nil && (inspect(place.Path, source, false).Err != nil || sharedlib.UntrustedFolder(filepath.Dir(place.Path)) != nil) {
+			if one.Err == nil && (inspect(place.Path, source, false).Err != nil || trust.Folder(filepath.Dir(place.Path)) != nil) {
 				one.named = given
 			}
 			found = append(found, one)
@@ -242,11 +243,11 @@ func (l line) findParser(path, version string, believed bool) (string, error) {
 // untrustedBeside returns why a file beside a library may be another user's than
 // the library is.
 func untrustedBeside(path, library string) error {
-	id, err := sharedlib.Owner(library)
+	id, err := trust.Owner(library)
 	if err != nil {
 		return err
 	}
-	return sharedlib.Untrusted(path, id)
+	return trust.File(path, id)
 }
 
 // parserVersion returns the version of an ONNX parser without loading it: as the

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/trtdet/trtdet/internal/trust"
 )
 
 // loaderFolders returns the folders of the dynamic loader's path:
@@ -36,7 +38,7 @@ func systemFolders() []string {
 // PATH leads to the program that prints it.
 var cacheFolders = sync.OnceValue(func() []string {
 	for _, ldconfig := range []string{"/sbin/ldconfig", "/usr/sbin/ldconfig"} {
-		if Untrusted(ldconfig) != nil {
+		if trust.File(ldconfig) != nil {
 			continue
 		}
 		out, err := exec.Command(ldconfig, "-p").Output()

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/trtdet/trtdet/internal/trust"
 )
 
 // pythonTimeout is far more than Python takes to say where its packages are.
@@ -57,7 +59,7 @@ func sitePackages() iter.Seq[folder] {
 
 // untrustedPython returns why a Python may not be what its owner put there.
 func untrustedPython(python string) error {
-	if err := Untrusted(python); err != nil {
+	if err := trust.File(python); err != nil {
 		return err
 	}
 	real, err := filepath.EvalSymlinks(python)
@@ -66,7 +68,7 @@ func untrustedPython(python string) error {
 	}
 	lib := filepath.Join(filepath.Dir(real), "..", "lib") // its own modules, which run as it starts
 	for _, name := range Matching(lib, []string{"python3*"}) {
-		if err := UntrustedFolder(filepath.Join(lib, name)); err != nil {
+		if err := trust.Folder(filepath.Join(lib, name)); err != nil {
 			return err
 		}
 	}
@@ -91,7 +93,7 @@ func venvSites(venv string) []string {
 // believedPath is the PATH without the folders that others can write.
 func believedPath() string {
 	return strings.Join(slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool {
-		return !filepath.IsAbs(dir) || UntrustedFolder(dir) != nil
+		return !filepath.IsAbs(dir) || trust.Folder(dir) != nil
 	}), string(filepath.ListSeparator))
 }
 

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/trtdet/trtdet/internal/trust"
 )
 
 // Place is a file that may be the library, and where the search came upon it.
@@ -70,7 +72,7 @@ func Find(q Query) iter.Seq[Place] {
 			}
 			place := Place{Path: path, Source: f.source}
 			if !f.believed {
-				place.Err = passedOver(Untrusted(path))
+				place.Err = passedOver(trust.File(path))
 			}
 			return yield(place)
 		}

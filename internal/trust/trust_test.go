@@ -1,4 +1,4 @@
-package sharedlib
+package trust
 
 import (
 	"errors"
@@ -12,7 +12,14 @@ import (
 // stranger is nobody's user: where the test is root, files are given to it.
 const stranger = 65531
 
-func TestUntrusted(t *testing.T) {
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFile(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	for _, name := range []string{"own/lib.so", "open/lib.so", "sticky/lib.so", "open/deep/lib.so", "group/lib.so", "own/loose.so"} {
@@ -71,7 +78,7 @@ func TestUntrusted(t *testing.T) {
 			row{"sticky/theirs/lib.so", in("sticky/theirs") + " belongs to user 65531, in a folder that is writable by others"},
 			row{"sticky/their-link.so", in("sticky/their-link.so") + " belongs to user 65531, in a folder that is writable by others"},
 			row{"group/lib.so", "folder " + in("group") + " is writable by group 65531"})
-		if err := Untrusted(in("own/theirs.so"), stranger); err != nil {
+		if err := File(in("own/theirs.so"), stranger); err != nil {
 			t.Errorf("another user who is believed: %v", err)
 		}
 	} else {
@@ -79,7 +86,7 @@ func TestUntrusted(t *testing.T) {
 	}
 	for _, c := range rows {
 		got := ""
-		if err := Untrusted(dir + "/" + c.path); err != nil {
+		if err := File(dir + "/" + c.path); err != nil {
 			got = err.Error()
 		}
 		if !strings.HasSuffix(got, c.want) || (got == "") != (c.want == "") {
@@ -87,18 +94,18 @@ func TestUntrusted(t *testing.T) {
 		}
 	}
 	t.Chdir(in("own"))
-	if err := Untrusted("lib.so"); err != nil {
+	if err := File("lib.so"); err != nil {
 		t.Errorf("a path from here: %v", err)
 	}
-	if err := Untrusted("../open/lib.so"); err == nil {
+	if err := File("../open/lib.so"); err == nil {
 		t.Error("a path from here that leads to an open folder is believed")
 	}
 	for path, safe := range map[string]bool{"own": true, "folder": true, "open": false, "sticky": false, "own/lib.so": false, "absent": false} {
-		if err := UntrustedFolder(in(path)); (err == nil) != safe {
+		if err := Folder(in(path)); (err == nil) != safe {
 			t.Errorf("what appears in %s: %v", path, err)
 		}
 	}
-	if err := Untrusted(in("absent")); !errors.Is(err, fs.ErrNotExist) {
+	if err := File(in("absent")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing there: %v", err)
 	}
 }

@@ -1,4 +1,6 @@
-package sharedlib
+// Package trust tells what nobody but root and the user can have put in a place.
+// It says nothing of what a file holds.
+package trust
 
 import (
 	"errors"
@@ -20,18 +22,18 @@ import (
 // maxLinks is how many links the kernel follows in one path.
 const maxLinks = 40
 
-// Untrusted returns why a file may not be what its owner put there, or nil: the
-// file and every folder on the way to it, links followed, belong to root, to the
+// File returns why a file may not be what its owner put there, or nil: the file
+// and every folder on the way to it, links followed, belong to root, to the
 // user, to the owner of the program or to one of owners, and nobody else can
 // write there. In a folder that others can write, such as /tmp, a sticky bit
 // protects what belongs to one of these. The file is a regular one.
-func Untrusted(path string, owners ...uint32) error {
+func File(path string, owners ...uint32) error {
 	return walk(path, append(slices.Clone(believed()), owners...), false)
 }
 
-// UntrustedFolder returns why files that appear in a folder may be another
-// user's, or nil: as Untrusted has it, but a sticky bit does not help here.
-func UntrustedFolder(path string) error {
+// Folder returns why files that appear in a folder may be another user's, or nil:
+// as File has it, but a sticky bit does not help here.
+func Folder(path string) error {
 	return walk(path, believed(), true)
 }
 
@@ -43,6 +45,10 @@ func Owner(path string) (uint32, error) {
 	}
 	return owner(info), nil
 }
+
+// Owns reports whether a file, a link or a folder belongs to root or the user, or
+// to the owner of the program, whose code runs here anyway.
+func Owns(info fs.FileInfo) bool { return slices.Contains(believed(), owner(info)) }
 
 func owner(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
