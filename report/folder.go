@@ -95,6 +95,11 @@ func plantedLink(path string) error {
 // that shows without making one.
 func CheckFolder(project, name string, existOK bool) error {
 	path := filepath.Join(project, name)
+	if existOK {
+		if err := plantedLink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("output folder: %w; --project names another place", err)
+		}
+	}
 	if _, err := os.Stat(path); err != nil || !existOK {
 		path = filepath.Dir(path)
 	}

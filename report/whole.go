@@ -43,17 +43,14 @@ func withoutPath(err error) error {
 // CheckFile finds what would keep WriteWhole from writing a file, as far as that
 // shows without writing.
 func CheckFile(path string) error {
-	info, err := os.Stat(path)
+	place, at, err := meant(path)
 	switch {
-	case err == nil && info.IsDir():
+	case err != nil:
+	case at != nil && at.IsDir():
 		err = syscall.EISDIR
-	case err == nil && !info.Mode().IsRegular():
-		err = unix.Access(path, unix.W_OK)
-	case err == nil || errors.Is(err, fs.ErrNotExist):
-		place, _, placeErr := meant(path)
-		if placeErr != nil {
-			return fmt.Errorf("%s: %w", path, withoutPath(placeErr))
-		}
+	case at != nil && !at.Mode().IsRegular():
+		err = unix.Access(place, unix.W_OK)
+	default:
 		err = unix.Access(filepath.Dir(place), unix.W_OK|unix.X_OK)
 	}
 	if err := withoutPath(err); err != nil {
