@@ -14,13 +14,15 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { echo "fresh: $*" >&2; }
 
-[[ ! -e $root ]] || {
-	say "$root exists: name a new folder"
+# Made here, so that nothing of it is another user's: in /tmp anybody can put a link under a name that is known.
+mkdir -m 755 "$root" || {
+	say "name a new folder"
 	exit 1
 }
+log=$root/debootstrap.log
 say "Debian 12 in $root"
-debootstrap --variant=minbase --include=git,make,ca-certificates bookworm "$root" >"$root.log" 2>&1 || {
-	say "debootstrap failed: see $root.log"
+debootstrap --variant=minbase --include=git,make,ca-certificates bookworm "$root" >"$log" 2>&1 || {
+	say "debootstrap failed: see $log"
 	exit 1
 }
 for file in /etc/resolv.conf /etc/hosts /etc/pip.conf "$HOME/.cargo/config.toml" "$HOME/.config/go/env" "$HOME/.config/pip/pip.conf"; do

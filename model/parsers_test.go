@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,8 +156,8 @@ func TestManifestRoundTrip(t *testing.T) {
 			t.Errorf("%s is missing in %s", key, b)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); len(left) > 0 {
-		t.Errorf("files left behind: %v", left)
+	if left, err := fs.Glob(os.DirFS(filepath.Dir(path)), ".*"); err != nil || len(left) > 0 {
+		t.Errorf("files left behind: %v, %v", left, err)
 	}
 }
 

@@ -87,9 +87,13 @@ func folder(path string) ([]string, error) {
 }
 
 func pattern(glob string) ([]string, error) {
-	matches, err := doublestar.FilepathGlob(glob, doublestar.WithFilesOnly())
+	folder, rest := literal(glob)
+	matches, err := doublestar.Glob(os.DirFS(folder), rest, doublestar.WithFilesOnly())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", glob, err)
+	}
+	for i := range matches {
+		matches[i] = filepath.Join(folder, matches[i])
 	}
 	paths := slices.DeleteFunc(matches, func(p string) bool { return !imaging.IsPicture(p) })
 	if len(paths) == 0 {
@@ -97,6 +101,23 @@ func pattern(glob string) ([]string, error) {
 	}
 	slices.Sort(paths)
 	return paths, nil
+}
+
+// literal parts a pattern at the folders on its way that are there as they are
+// written: one may be called [old].
+func literal(glob string) (folder, rest string) {
+	folder, rest = ".", filepath.Clean(glob)
+	if filepath.IsAbs(rest) {
+		folder, rest = "/", rest[1:]
+	}
+	for {
+		name, behind, more := strings.Cut(rest, "/")
+		next := filepath.Join(folder, name)
+		if info, err := os.Stat(next); !more || err != nil || !info.IsDir() {
+			return folder, rest
+		}
+		folder, rest = next, behind
+	}
 }
 
 // lines yields the paths that r lists as they come in, so that a program can

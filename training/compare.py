@@ -242,7 +242,7 @@ class Comparison:
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
             for path in sorted((self.split("test") / folder).iterdir())[:SLICE]:
-                shutil.copyfile(path, target / path.name)
+                write(target / path.name, path.read_bytes())
         data = self.models / "data.yaml"
         write(data, f"path: .\ntrain: images\nval: images\ntest: images\n{names_yaml()}".encode())
         scores = {}

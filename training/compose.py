@@ -10,6 +10,7 @@ Run as `python3 -m training.compose --split val --count 200 --out DIR`.
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import multiprocessing
 import shutil
@@ -25,6 +26,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 from training.fetch import ROOT
+from training.files import write
 from training.photographs import FONT, SPLITS
 from training.sprites import CLASSES, draw_emoji
 
@@ -247,11 +249,11 @@ def emoji_composer(split: str, recipe: Recipe, root: Path = ROOT) -> Composer:
 
 def save(folder: Path, name: str, image: Image.Image, labels: list[Label], quality: int) -> None:
     """Writes images/name.jpg and labels/name.txt under folder, as YOLOv5 looks for them."""
-    for sub in ("images", "labels"):
-        (folder / sub).mkdir(parents=True, exist_ok=True)
-    image.save(folder / "images" / f"{name}.jpg", quality=quality)
+    content = io.BytesIO()
+    image.save(content, format="JPEG", quality=quality)
+    write(folder / "images" / f"{name}.jpg", content.getvalue())
     lines = [label.yolo(*image.size) + "\n" for label in labels]
-    (folder / "labels" / f"{name}.txt").write_text("".join(lines), encoding="ascii")
+    write(folder / "labels" / f"{name}.txt", "".join(lines).encode("ascii"))
 
 
 def _save_numbered(composer: Composer, folder: Path, split: str, number: int) -> None:
@@ -277,6 +279,7 @@ def compose_once(folder: Path, split: str, count: int, make: Callable[[], Compos
     if not folder.exists():
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)  # a link that somebody put there is no folder of ours
         write_split(part, split, count, make(), workers)
         part.rename(folder)
     return folder

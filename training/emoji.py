@@ -8,7 +8,6 @@ models/emoji. `--pictures` makes the held-out pictures again and nothing else.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +106,7 @@ def compose_held_out(folder: Path) -> None:
         key = f"held-out {one.name}"
         composer = Composer(sprites, photographs, recipe)
         save(folder, one.name, *composer.compose(key, one.photograph), composer.quality(key))
-    (folder / "data.yaml").write_text(f"path: .\ntrain: images\nval: images\n{names_yaml()}", encoding="ascii")
+    write(folder / "data.yaml", f"path: .\ntrain: images\nval: images\n{names_yaml()}".encode("ascii"))
 
 
 def train() -> YOLOv5 | None:
@@ -124,8 +123,7 @@ def train() -> YOLOv5 | None:
             if trainer.stopped:
                 return None
         network, _ = checkpoint.load(trainer.checkpoint)
-        MODELS.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(out / "metrics.csv", MODELS / f"metrics-{number}.csv")
+        write(MODELS / f"metrics-{number}.csv", (out / "metrics.csv").read_bytes())
     return network
 
 

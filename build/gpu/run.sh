@@ -25,6 +25,7 @@ die() {
 	say "$*"
 	exit 1
 }
+[[ -O $results ]] || die "$results is another user's: RESULTS names a folder of your own"
 
 # join NAME unpacks the pieces of that name that lie beside this script, once.
 join() {

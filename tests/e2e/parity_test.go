@@ -134,9 +134,9 @@ func oddPictures(t *testing.T) []string {
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("odd_pictures.py: %v\n%s", err, out)
 	}
-	paths, err := filepath.Glob(filepath.Join(dir, "*.png"))
-	if err != nil || len(paths) < 6 {
-		t.Fatalf("%d odd pictures, %v", len(paths), err)
+	paths := matching(t, dir, "*.png")
+	if len(paths) < 6 {
+		t.Fatalf("%d odd pictures", len(paths))
 	}
 	return paths
 }

@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/png"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,9 +24,22 @@ import (
 // heldOut are the pictures that the repository carries for its detector.
 func heldOut(t *testing.T) []string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(top, "models", "emoji", "images", "*.jpg"))
-	if err != nil || len(paths) < 4 {
-		t.Fatalf("held-out pictures: %d, %v", len(paths), err)
+	paths := matching(t, filepath.Join(top, "models", "emoji", "images"), "*.jpg")
+	if len(paths) < 4 {
+		t.Fatalf("held-out pictures: %d", len(paths))
+	}
+	return paths
+}
+
+// matching are the files of a folder, whatever it is called, whose names match.
+func matching(t *testing.T, folder, pattern string) []string {
+	t.Helper()
+	paths, err := fs.Glob(os.DirFS(folder), pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range paths {
+		paths[i] = filepath.Join(folder, paths[i])
 	}
 	return paths
 }

@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -73,13 +74,13 @@ func pictures(t *testing.T) []*imaging.Picture {
 
 func imagesOf(t *testing.T, folder string) []*imaging.Picture {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(folder, "*.jpg"))
+	names, err := fs.Glob(os.DirFS(folder), "*.jpg")
 	if err != nil || len(names) < 8 {
 		t.Fatalf("%d images in %s, %v", len(names), folder, err)
 	}
 	var all []*imaging.Picture
 	for _, name := range names {
-		p, err := imaging.Open(name, imaging.Limits{})
+		p, err := imaging.Open(filepath.Join(folder, name), imaging.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from training import emoji
-from training.compose import Composer, Recipe, write_split
+from training.compose import Composer, Recipe, compose_once, write_split
 from training.dataset import LabelError, letterbox, read_labels, read_pictures
 from training.fetch import missing
 from training.photographs import PACKAGES, SPLITS
@@ -55,6 +55,25 @@ class Compose(unittest.TestCase):
                 self.assertEqual(wanted, Path(folder, "c", path).read_bytes(), path)
             pictures = {p.read_bytes() for p in Path(folder, "a", "images").glob("*.jpg")}
             self.assertEqual(len(pictures), 8, "two keys gave the same picture")
+
+    def test_planted_links(self) -> None:
+        """A composed split writes through no link, of a file's name or of the folder that is filled first."""
+        with tempfile.TemporaryDirectory() as name:
+            elsewhere, victim = Path(name, "elsewhere"), Path(name, "victim")
+            elsewhere.mkdir()
+            victim.write_bytes(b"mine")
+            out = Path(name, "out")
+            for place in (out / "images" / "val_00000.jpg", out / "labels" / "val_00000.txt"):
+                place.parent.mkdir(parents=True)
+                place.symlink_to(victim)
+            recipe = Recipe(width=96, height=64, longest_side=(10, 40))
+            write_split(out, "val", 1, composer(recipe))
+            self.assertEqual(victim.read_bytes(), b"mine")
+            self.assertFalse((out / "images" / "val_00000.jpg").is_symlink())
+            Path(name, "once.part").symlink_to(elsewhere)
+            with self.assertRaises(FileExistsError):
+                compose_once(Path(name, "once"), "val", 1, lambda: composer(recipe), 1)
+            self.assertEqual(list(elsewhere.iterdir()), [])
 
     def test_label_is_the_box_of_the_pixels(self) -> None:
         recipe = Recipe(width=200, height=150, objects=(1, 1), longest_side=(20, 120), background_only=0)

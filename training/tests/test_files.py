@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import tempfile
@@ -40,6 +41,28 @@ class Write(unittest.TestCase):
             with mock.patch("os.replace", side_effect=PermissionError(13, "no")), self.assertRaises(PermissionError):
                 write(Path(name, "x"), b"x")
             self.assertEqual([p.name for p in Path(name).iterdir()], ["folder"])
+
+    def test_planted(self) -> None:
+        """What lies under a name that others know is not written to."""
+        plants = {
+            "link": lambda victim, place: place.symlink_to(victim),
+            "lost link": lambda victim, place: place.symlink_to(victim.with_name("absent")),
+            "second name": lambda victim, place: place.hardlink_to(victim),
+            "pipe": lambda _, place: os.mkfifo(place),
+        }
+        for what, plant in plants.items():
+            for place in ("file", "file.part"):
+                with self.subTest(what, place=place), tempfile.TemporaryDirectory() as name:
+                    victim, path = Path(name, "victim"), Path(name, "folder", "file")
+                    path.parent.mkdir()
+                    victim.write_bytes(b"mine")
+                    plant(victim, path.with_name(place))
+                    write(path, b"new")
+                    self.assertEqual(victim.read_bytes(), b"mine")
+                    self.assertEqual([p.name for p in Path(name).iterdir() if p.name == "absent"], [])
+                    self.assertFalse(path.is_symlink())
+                    self.assertEqual(path.read_bytes(), b"new")
+                    self.assertEqual([p.name for p in path.parent.iterdir()], ["file"])
 
 
 if __name__ == "__main__":
