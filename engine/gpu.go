@@ -57,7 +57,7 @@ func openPlan(path string, o *Options) (*core, error) {
 	if err := c.setNMS(o); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	library, err := trt.Load(trt.Flavor(m.TensorRT.Flavor), "")
+	library, err := trt.LoadVersion(trt.Flavor(m.TensorRT.Flavor), m.TensorRT.Version)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -56,6 +56,28 @@ func Load(f Flavor, explicit string) (*Library, error) {
 	return nil, &Error{Op: "load", Kind: ErrNoLibrary, Message: noLibrary(f, passed)}
 }
 
+// LoadVersion loads the library of a version, which a plan that was built with it
+// needs, wherever it lies among others; where there is none it is Load.
+func LoadVersion(f Flavor, version string) (*Library, error) {
+	if err := checkABI(); err != nil {
+		return nil, err
+	}
+	for found := range Candidates(f, "") {
+		if found.Err != nil || !sameRelease(found.Version, version) {
+			continue
+		}
+		library, err := open(found)
+		if err != nil {
+			continue // Load says so
+		}
+		if library.Version() == version {
+			return library, nil
+		}
+		library.Close() // cannot fail
+	}
+	return Load(f, "")
+}
+
 // Candidates yields what Load tries for a flavor, in order, and what it passes
 // over. Places further away are looked at only once they are asked for.
 func Candidates(f Flavor, explicit string) iter.Seq[Found] {

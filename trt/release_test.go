@@ -108,6 +108,30 @@ func TestLoaderPathIsBelieved(t *testing.T) {
 	}
 }
 
+// A plan's own TensorRT is found behind a newer one.
+func TestLoadVersion(t *testing.T) {
+	var folders []string
+	for _, version := range []string{"10.16.1", "10.9.0"} {
+		folder := t.TempDir()
+		folders = append(folders, folder)
+		numbers := strings.Split(version, ".")
+		fakeLibrary(t, folder, "libnvinfer.so.10", "int tensorrt_version_"+strings.Join(numbers, "_")+"_4; int createInferBuilder_INTERNAL, createInferRuntime_INTERNAL;"+
+			"int getInferLibVersion(void) { return "+numbers[0]+" * 10000 + "+numbers[1]+" * 100 + "+numbers[2]+"; }")
+		fakeLibrary(t, folder, "libnvonnxparser.so.10", "int createNvOnnxParser_INTERNAL;")
+	}
+	t.Setenv(EnvLibrary, strings.Join(folders, string(filepath.ListSeparator)))
+	for version, want := range map[string]string{"10.9.0": "10.9.0", "10.16.1": "10.16.1", "10.12.0": "10.16.1"} {
+		l, err := LoadVersion(TensorRT10, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Version() != want {
+			t.Errorf("for %s it is %s, want %s", version, l.Version(), want)
+		}
+		l.Close() // cannot fail
+	}
+}
+
 // A library of the folder that we are in is that file, not the loader's of its name.
 func TestLoadTakesTheFileThatItFound(t *testing.T) {
 	folder := t.TempDir()

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/trtdet/trtdet/internal/trust"
 )
 
 // oldestCUDA is the CUDA_VERSION of cuda.h that trtdet's Go code needs.
@@ -77,9 +79,13 @@ func installedIn() (string, error) {
 		return "", err
 	}
 	prefix := filepath.Dir(filepath.Dir(program))
-	if _, err := os.Stat(filepath.Join(prefix, "lib/trtdet/libtrtdet.a")); err != nil {
+	library := filepath.Join(prefix, "lib/trtdet/libtrtdet.a")
+	if _, err := os.Stat(library); err != nil {
 		return "", fmt.Errorf("%s was not installed, there is no %s: run make install PREFIX=... in trtdet's checkout, and the trtdet that it installs",
-			program, filepath.Join(prefix, "lib/trtdet/libtrtdet.a"))
+			program, library)
+	}
+	if err := trust.File(library); err != nil { // what is built with it runs it
+		return "", fmt.Errorf("%s may be another user's: %w; run make install PREFIX=... with another PREFIX", library, err)
 	}
 	return prefix, nil
 }

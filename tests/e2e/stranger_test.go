@@ -196,3 +196,18 @@ func TestStrangersParser(t *testing.T) {
 		t.Errorf("info says\n%s", o.stdout)
 	}
 }
+
+// What trtdet env names goes into other programs.
+func TestStrangersInstallation(t *testing.T) {
+	prefix := t.TempDir()
+	install := exec.Command("build/install.sh", prefix)
+	install.Dir = top
+	output(t, install)
+	program := trtdet
+	defer func() { trtdet = program }()
+	trtdet = filepath.Join(prefix, "bin", "trtdet")
+	cuda := []string{"env", "--cuda", filepath.Join(top, "build/deps/cuda")}
+	must(t, "", cuda...)
+	shared(t, filepath.Join(prefix, "lib"), 0)
+	fails(t, "", 1, []string{"libtrtdet.a may be another user's: folder " + prefix + "/lib is writable by others", "another PREFIX"}, cuda...)
+}
