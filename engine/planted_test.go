@@ -45,7 +45,8 @@ func TestPartFileIsNotPlanted(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if info, err := os.Lstat(part); err != nil || !hasOneName(info) || owner(info) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		info, err := os.Lstat(part)
+		if err != nil || !hasOneName(info) || owner(info) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 			t.Errorf("%s: the part is %v, %v", c.name, info, err)
 		}
 		if err := errors.Join(overwrite(p.path(), []byte("plan")), p.commit()); err != nil {
@@ -68,7 +69,8 @@ func TestPartFileIsNotPlanted(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(part, "full"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openPart(target); err == nil || !strings.Contains(err.Error(), part+" is in the way: directory not empty") {
+	want := part + " is in the way: directory not empty"
+	if _, err := openPart(target); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("a full folder: %v", err)
 	}
 }
@@ -82,7 +84,8 @@ func TestPartFileIsNotReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(os.WriteFile(victim, []byte("mine"), 0o644), os.Remove(p.path()), plant(victim, p.path())); err != nil {
+		err = errors.Join(os.WriteFile(victim, []byte("mine"), 0o644), os.Remove(p.path()), plant(victim, p.path()))
+		if err != nil {
 			t.Fatal(err)
 		}
 		if overwrite(p.path(), []byte("plan")) == nil || p.commit() == nil {
@@ -129,6 +132,7 @@ func TestRuntimeCacheIsNotPlanted(t *testing.T) {
 	write := func(cache string, mode fs.FileMode) error {
 		return errors.Join(os.WriteFile(cache, []byte(kernels), mode), os.Chmod(cache, mode))
 	}
+	give := func(path string) error { return os.Chown(path, stranger, stranger) }
 	rows := []row{
 		{"a file of ours", func(_, cache, _ string) error { return write(cache, 0o644) }, true},
 		{"a file that others can write", func(_, cache, _ string) error { return write(cache, 0o666) }, false},
@@ -143,17 +147,19 @@ func TestRuntimeCacheIsNotPlanted(t *testing.T) {
 	if os.Getuid() == 0 {
 		rows = append(rows,
 			row{"another user's file", func(_, cache, _ string) error {
-				return errors.Join(write(cache, 0o644), os.Chown(cache, stranger, stranger))
+				return errors.Join(write(cache, 0o644), give(cache))
 			}, false},
 			row{"a file of the plan's owner", func(folder, cache, _ string) error {
-				return errors.Join(write(cache, 0o644), os.Chown(cache, stranger, stranger), os.Chown(filepath.Join(folder, "model.engine"), stranger, stranger))
+				return errors.Join(write(cache, 0o644), give(cache), give(filepath.Join(folder, "model.engine")))
 			}, true})
 	}
 	for _, c := range rows {
 		folder, victim := t.TempDir(), filepath.Join(t.TempDir(), "victim")
 		plan := filepath.Join(folder, "model.engine")
 		cache := plan + ".cache"
-		if err := errors.Join(os.WriteFile(plan, nil, 0o644), os.WriteFile(victim, []byte(kernels), 0o644), c.plant(folder, cache, victim)); err != nil {
+		err := errors.Join(os.WriteFile(plan, nil, 0o644), os.WriteFile(victim, []byte(kernels), 0o644),
+			c.plant(folder, cache, victim))
+		if err != nil {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
@@ -173,7 +179,7 @@ func TestRuntimeCacheIsNotPlanted(t *testing.T) {
 			t.Errorf("%s: the victim holds %q, %v", c.name, b, err)
 		}
 	}
-	r := &runtimeCache{path: filepath.Join(t.TempDir(), "none"), plan: t.TempDir(), log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	r := &runtimeCache{path: filepath.Join(t.TempDir(), "none"), plan: t.TempDir(), log: discard}
 	if had := r.read(); had != nil {
 		t.Errorf("where there is none it read %q", had)
 	}

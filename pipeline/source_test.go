@@ -12,8 +12,10 @@ import (
 func TestSources(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
-	for _, name := range []string{"b.jpg", "a.PNG", "notes.txt", "deep/er/c.webp", "deep/d.tiff", "odd[1].jpg", "empty/readme.md",
-		"old[1]*/e.jpg", "old[1]*/sub/f.jpg", "old1/g.jpg"} {
+	for _, name := range []string{
+		"b.jpg", "a.PNG", "notes.txt", "deep/er/c.webp", "deep/d.tiff", "odd[1].jpg", "empty/readme.md",
+		"old[1]*/e.jpg", "old[1]*/sub/f.jpg", "old1/g.jpg",
+	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -33,8 +35,9 @@ func TestSources(t *testing.T) {
 		{"a missing file is passed on", []string{"nothing.jpg"}, "", []string{"nothing.jpg"}, nil},
 		{"a pattern", []string{"*.jpg"}, "", []string{"b.jpg", "odd[1].jpg"}, nil},
 		{"a pattern over folders", []string{"deep/**/*.*"}, "", []string{"deep/d.tiff", "deep/er/c.webp"}, nil},
-		{"a pattern in a folder whose name looks like one", []string{"old[1]*/*.jpg"}, "", []string{"old[1]*/e.jpg"}, nil},
-		{"a pattern over folders in it", []string{"./old[1]*/**/*.jpg"}, "", []string{"old[1]*/e.jpg", "old[1]*/sub/f.jpg"}, nil},
+		{"a pattern in a folder that looks like one", []string{"old[1]*/*.jpg"}, "", []string{"old[1]*/e.jpg"}, nil},
+		{"a pattern over folders in it", []string{"./old[1]*/**/*.jpg"}, "",
+			[]string{"old[1]*/e.jpg", "old[1]*/sub/f.jpg"}, nil},
 		{"a pattern of folders", []string{"old[1-9]/*.jpg"}, "", []string{"old1/g.jpg"}, nil},
 		{"a pattern from the root", []string{dir + "/old[1]*/e.*"}, "", []string{dir + "/old[1]*/e.jpg"}, nil},
 		{"a pattern that goes up", []string{"deep/../old[1]*/e.*"}, "", []string{"old[1]*/e.jpg"}, nil},

@@ -210,7 +210,8 @@ func (f *Folder) saveLabels(stem string, p *imaging.Picture, detections []engine
 		width, height := float32(p.Width), float32(p.Height)
 		for _, d := range detections {
 			b := d.Box
-			line := fmt.Sprintf("%d %g %g %g %g", d.ClassID, (b.X1+b.X2)/2/width, (b.Y1+b.Y2)/2/height, b.Width()/width, b.Height()/height)
+			line := fmt.Sprintf("%d %g %g %g %g", d.ClassID,
+				(b.X1+b.X2)/2/width, (b.Y1+b.Y2)/2/height, b.Width()/width, b.Height()/height)
 			if f.options.Conf {
 				line += fmt.Sprintf(" %g", d.Score)
 			}
@@ -248,7 +249,8 @@ func (f *Folder) saveCrops(stem string, p *imaging.Picture, detections []engine.
 		if err := f.makeInside("crops", class); err != nil {
 			return err
 		}
-		if err := imaging.SaveIn(f.root, f.claim(filepath.Join("crops", class, stem)), p.Crop(d.Box, 1.02, 10)); err != nil {
+		name := f.claim(filepath.Join("crops", class, stem))
+		if err := imaging.SaveIn(f.root, name, p.Crop(d.Box, 1.02, 10)); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,8 @@ func TestSaveWritesThroughNoLink(t *testing.T) {
 		if !strings.HasSuffix(c.link, "/") {
 			target = filepath.Join(elsewhere, "victim")
 		}
-		if err := errors.Join(os.MkdirAll(filepath.Dir(place), 0o755), os.Mkdir(filepath.Join(elsewhere, "cat"), 0o755)); err != nil {
+		err := errors.Join(os.MkdirAll(filepath.Dir(place), 0o755), os.Mkdir(filepath.Join(elsewhere, "cat"), 0o755))
+		if err != nil {
 			t.Fatal(err)
 		}
 		for _, v := range victims {
@@ -82,12 +83,13 @@ func TestSaveWritesThroughNoLink(t *testing.T) {
 
 func TestSavePlotsWritesThroughNoLink(t *testing.T) {
 	victim, project := filepath.Join(t.TempDir(), "victim"), t.TempDir()
-	if err := errors.Join(os.WriteFile(victim, []byte("mine"), 0o644), os.Mkdir(filepath.Join(project, "exp"), 0o755)); err != nil {
+	exp := filepath.Join(project, "exp")
+	if err := errors.Join(os.WriteFile(victim, []byte("mine"), 0o644), os.Mkdir(exp, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	names := []string{"PR_curve.png", "F1_curve.png", "P_curve.png", "R_curve.png", "confusion_matrix.png"}
 	for _, name := range names {
-		if err := os.Symlink(victim, filepath.Join(project, "exp", name)); err != nil {
+		if err := os.Symlink(victim, filepath.Join(exp, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,7 +98,7 @@ func TestSavePlotsWritesThroughNoLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if info, err := os.Lstat(filepath.Join(project, "exp", name)); err != nil || !info.Mode().IsRegular() {
+		if info, err := os.Lstat(filepath.Join(exp, name)); err != nil || !info.Mode().IsRegular() {
 			t.Errorf("%s is %v, %v", name, info, err)
 		}
 	}
@@ -112,14 +114,19 @@ func TestWriteWholeRefusesAStrangers(t *testing.T) {
 	}
 	folder := t.TempDir()
 	in := func(name string) string { return filepath.Join(folder, name) }
-	if err := errors.Join(os.WriteFile(in("victim"), []byte("mine"), 0o644), os.Symlink("victim", in("link")), os.Symlink("link", in("own")),
-		os.Symlink(in("new"), in("lost")), syscall.Mkfifo(in("pipe"), 0o666), os.Mkdir(in("exp"), 0o755), os.Symlink("exp", in("folder")),
-		os.Lchown(in("link"), stranger, stranger), os.Lchown(in("lost"), stranger, stranger), os.Lchown(in("pipe"), stranger, stranger),
-		os.Lchown(in("folder"), stranger, stranger)); err != nil {
+	err := errors.Join(os.WriteFile(in("victim"), []byte("mine"), 0o644), os.Mkdir(in("exp"), 0o755),
+		os.Symlink("victim", in("link")), os.Symlink("link", in("own")), os.Symlink(in("new"), in("lost")),
+		os.Symlink("exp", in("folder")), syscall.Mkfifo(in("pipe"), 0o666))
+	for _, name := range []string{"link", "lost", "pipe", "folder"} {
+		err = errors.Join(err, os.Lchown(in(name), stranger, stranger))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"link", "own", "lost", "pipe"} {
-		for what, err := range map[string]error{"WriteWhole": WriteWhole(in(name), hello), "CheckFile": CheckFile(in(name))} {
+		for what, err := range map[string]error{
+			"WriteWhole": WriteWhole(in(name), hello), "CheckFile": CheckFile(in(name)),
+		} {
 			if err == nil || err.Error() != in(name)+": it is another user's: remove it" {
 				t.Errorf("%s: %s says %v", name, what, err)
 			}
@@ -143,8 +150,9 @@ func TestWriteWholeRefusesAStrangers(t *testing.T) {
 func TestWriteWholeFollowsLinks(t *testing.T) {
 	folder := t.TempDir()
 	in := func(name string) string { return filepath.Join(folder, name) }
-	if err := errors.Join(os.MkdirAll(in("a/b"), 0o755), os.Symlink("a/b", in("short")), os.WriteFile(in("a/file"), nil, 0o644),
-		os.Symlink("../file", in("a/b/up")), os.Symlink("short/up", in("start")), os.Symlink("round", in("round"))); err != nil {
+	if err := errors.Join(os.MkdirAll(in("a/b"), 0o755), os.WriteFile(in("a/file"), nil, 0o644),
+		os.Symlink("a/b", in("short")), os.Symlink("../file", in("a/b/up")), os.Symlink("short/up", in("start")),
+		os.Symlink("round", in("round"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := WriteWhole(in("start"), hello); err != nil {

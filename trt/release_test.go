@@ -28,12 +28,16 @@ func TestParserOfTheSameRelease(t *testing.T) {
 		}, []string{"10.16.1.11 " + parser + "10.16.1", "10.9.0.34 " + parser + "10"}, "links"},
 		{"only another release's, by its name", map[string]string{library + "10": "10_16_1_11", parser + "10.9.0": ""},
 			[]string{"10.16.1.11 its ONNX parser is not beside it: " + parser + "10.9.0 is of 10.9.0, not of 10.16.1"}, "name"},
-		{"only another release's, by its symbol", map[string]string{library + "10": "10_16_1_11", parser + "10": "10_9_0_34"},
+		{"only another release's, by its symbol",
+			map[string]string{library + "10": "10_16_1_11", parser + "10": "10_9_0_34"},
 			[]string{"10.16.1.11 its ONNX parser is not beside it: " + parser + "10 is of 10.9.0.34, not of 10.16.1"}, "symbol"},
-		{"a symbol is believed before a name", map[string]string{library + "10": "10_16_1_11", parser + "10.9.0": "10_16_1_11", parser + "10.16.1": "10_9_0_34"},
+		{"a symbol is believed before a name", map[string]string{
+			library + "10": "10_16_1_11", parser + "10.9.0": "10_16_1_11", parser + "10.16.1": "10_9_0_34"},
 			[]string{"10.16.1.11 " + parser + "10.9.0"}, "lies"},
-		{"one that does not say", map[string]string{library + "10": "10_16_1_11", parser + "10": ""}, []string{"10.16.1.11 " + parser + "10"}, "silent"},
-		{"one that does not say, and the one", map[string]string{library + "10": "10_16_1_11", parser + "10": "", parser + "10.16.1": ""},
+		{"one that does not say", map[string]string{library + "10": "10_16_1_11", parser + "10": ""},
+			[]string{"10.16.1.11 " + parser + "10"}, "silent"},
+		{"one that does not say, and the one",
+			map[string]string{library + "10": "10_16_1_11", parser + "10": "", parser + "10.16.1": ""},
 			[]string{"10.16.1.11 " + parser + "10.16.1"}, "both"},
 		{"a folder that is a pattern", map[string]string{library + "10": "10_16_1_11", parser + "10.16.1": ""},
 			[]string{"10.16.1.11 " + parser + "10.16.1"}, "TensorRT[10]"},
@@ -96,8 +100,8 @@ func TestLoaderPathIsBelieved(t *testing.T) {
 		}
 	}
 	for found := range Candidates(TensorRT10, sticky) {
-		if again := slices.Collect(Candidates(TensorRT10, found.Explicit())); len(again) != 1 || again[0].Path != found.Path ||
-			LoaderPath(TensorRT10, found.Explicit()) != sticky {
+		again := slices.Collect(Candidates(TensorRT10, found.Explicit()))
+		if len(again) != 1 || again[0].Path != found.Path || LoaderPath(TensorRT10, found.Explicit()) != sticky {
 			t.Errorf("%s finds %v", found.Explicit(), again)
 		}
 	}
@@ -115,7 +119,8 @@ func TestLoadVersion(t *testing.T) {
 		folder := t.TempDir()
 		folders = append(folders, folder)
 		numbers := strings.Split(version, ".")
-		fakeLibrary(t, folder, "libnvinfer.so.10", "int tensorrt_version_"+strings.Join(numbers, "_")+"_4; int createInferBuilder_INTERNAL, createInferRuntime_INTERNAL;"+
+		fakeLibrary(t, folder, "libnvinfer.so.10", "int tensorrt_version_"+strings.Join(numbers, "_")+"_4;"+
+			"int createInferBuilder_INTERNAL, createInferRuntime_INTERNAL;"+
 			"int getInferLibVersion(void) { return "+numbers[0]+" * 10000 + "+numbers[1]+" * 100 + "+numbers[2]+"; }")
 		fakeLibrary(t, folder, "libnvonnxparser.so.10", "int createNvOnnxParser_INTERNAL;")
 	}
@@ -140,7 +145,8 @@ func TestLoadTakesTheFileThatItFound(t *testing.T) {
 	t.Chdir(folder)
 	for _, explicit := range []string{"libnvinfer.so.10", "."} {
 		_, err := Load(TensorRT10, explicit)
-		if want := filepath.Join(folder, "libnvinfer.so.10") + " has no symbol createInferBuilder_INTERNAL"; err == nil || !strings.Contains(err.Error(), want) {
+		want := filepath.Join(folder, "libnvinfer.so.10") + " has no symbol createInferBuilder_INTERNAL"
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", explicit, err, want)
 		}
 	}
@@ -154,7 +160,9 @@ func TestSearchPassesOverPipes(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for explicit, want := range map[string]string{pipe: "not a regular file", filepath.Dir(pipe): "no TensorRT in this folder"} {
+	for explicit, want := range map[string]string{
+		pipe: "not a regular file", filepath.Dir(pipe): "no TensorRT in this folder",
+	} {
 		if all := Search(explicit); len(all) != 1 || all[0].Err == nil || all[0].Err.Error() != want {
 			t.Errorf("%s: %+v", explicit, all)
 		}

@@ -99,7 +99,8 @@ func LoaderPath(f Flavor, explicit string) string {
 		}
 		folders := slices.DeleteFunc(besides(found.Path), func(folder string) bool {
 			named := found.named != "" && folder == filepath.Dir(found.Path)
-			return sharedlib.OnLoaderPath(folder) || strings.ContainsAny(folder, loaderSyntax) || (!named && trust.Folder(folder) != nil)
+			return sharedlib.OnLoaderPath(folder) || strings.ContainsAny(folder, loaderSyntax) ||
+				!named && trust.Folder(folder) != nil
 		})
 		if before := os.Getenv("LD_LIBRARY_PATH"); before != "" && len(folders) > 0 {
 			folders = append(folders, before)
@@ -165,7 +166,8 @@ func searchGiven(places []string, source Source) []Found {
 		before := len(found)
 		for place := range sharedlib.Find(query(given, lines)) {
 			one := inspect(place.Path, source, true)
-			if one.Err == nil && (inspect(place.Path, source, false).Err != nil || trust.Folder(filepath.Dir(place.Path)) != nil) {
+			alone := inspect(place.Path, source, false)
+			if one.Err == nil && (alone.Err != nil || trust.Folder(filepath.Dir(place.Path)) != nil) {
 				one.named = given
 			}
 			found = append(found, one)
@@ -233,7 +235,8 @@ func (l line) findParser(path, version string, believed bool) (string, error) {
 	case silent != "":
 		return silent, nil
 	case len(others) > 0:
-		return "", fmt.Errorf("its ONNX parser is not beside it: %s, not of %s", strings.Join(others, ", "), release(version))
+		return "", fmt.Errorf("its ONNX parser is not beside it: %s, not of %s",
+			strings.Join(others, ", "), release(version))
 	case len(passed) > 0:
 		return "", fmt.Errorf("its ONNX parser is passed over: %s", passed[0])
 	}

@@ -104,8 +104,8 @@ func askPython(python string) []string {
 	answer, _ := asked.LoadOrStore(python, sync.OnceValue(func() []string {
 		ctx, cancel := context.WithTimeout(context.Background(), pythonTimeout)
 		defer cancel()
-		// -I -S and a folder of root's: neither a module nor a setting of the folder we happen to be in is Python's own, and
-		// what lies in its packages, which are looked at later, starts with it otherwise
+		// -I and a folder of root's: neither a module nor a setting of the folder we happen to be in is Python's own.
+		// -S: what lies in its packages, which are looked at later, starts with it otherwise.
 		c := exec.CommandContext(ctx, python, "-I", "-S", "-c",
 			"import site,sysconfig;print(sysconfig.get_path('purelib'));print(site.getusersitepackages())")
 		c.Dir = "/"

@@ -40,7 +40,8 @@ func TestFindGiven(t *testing.T) {
 		name, given string
 		want        []string
 	}{
-		{"a folder, best pattern first, each file once", dir, []string{filepath.Join(dir, "libfoo.so"), newer, older, inLib}},
+		{"a folder, best pattern first, each file once", dir,
+			[]string{filepath.Join(dir, "libfoo.so"), newer, older, inLib}},
 		{"a file, whatever it is called", other, []string{other}},
 		{"a file of the folder we are in, which the loader would look for elsewhere", "other.so", []string{other}},
 		{"a folder with a name that is a pattern", filepath.Dir(odd), []string{odd}},
@@ -88,7 +89,8 @@ func TestDepsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(filepath.Join(dir, "a"))
-	if got := slices.Collect(Find(Query{Patterns: []string{"libtrtdet-test.so"}, Deps: []string{"foo"}})); len(got) != 0 {
+	query := Query{Patterns: []string{"libtrtdet-test.so"}, Deps: []string{"foo"}}
+	if got := slices.Collect(Find(query)); len(got) != 0 {
 		t.Errorf("a stranger's folder was searched: %v", got)
 	}
 }
@@ -136,10 +138,11 @@ func TestPython(t *testing.T) {
 	// one that is believed, but may look for programs of its own
 	safe := filepath.Join(dir, "safe")
 	site := filepath.Dir(filepath.Dir(older))
-	if err := os.WriteFile(touch(t, filepath.Join(safe, "python3")), []byte("#!/bin/sh\nhelper\necho '"+site+"'\n"), 0o755); err != nil {
+	safePython := touch(t, filepath.Join(safe, "python3"))
+	if err := os.WriteFile(safePython, []byte("#!/bin/sh\nhelper\necho '"+site+"'\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(filepath.Join(safe, "python3"), 0o755); err != nil {
+	if err := os.Chmod(safePython, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(open, "helper"), []byte("#!/bin/sh\n: >'"+marker+"'\n"), 0o755); err != nil {
@@ -160,8 +163,8 @@ func TestPython(t *testing.T) {
 }
 
 func TestCompareVersions(t *testing.T) {
-	ordered := []string{"", "libfoo.so", "libfoo.so.1", "libfoo.so.1.2", "libfoo.so.10.9.0", "libfoo.so.10.16", "libfoo.so.10.16.1",
-		"libfoo.so.010.17", "libgoo.so", "python3.9", "python3.13"}
+	ordered := []string{"", "libfoo.so", "libfoo.so.1", "libfoo.so.1.2", "libfoo.so.10.9.0", "libfoo.so.10.16",
+		"libfoo.so.10.16.1", "libfoo.so.010.17", "libgoo.so", "python3.9", "python3.13"}
 	for i, a := range ordered {
 		for j, b := range ordered {
 			want := 0

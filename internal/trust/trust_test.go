@@ -22,7 +22,9 @@ func touch(t *testing.T, path string) {
 func TestFile(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	for _, name := range []string{"own/lib.so", "open/lib.so", "sticky/lib.so", "open/deep/lib.so", "group/lib.so", "own/loose.so"} {
+	for _, name := range []string{
+		"own/lib.so", "open/lib.so", "sticky/lib.so", "open/deep/lib.so", "group/lib.so", "own/loose.so",
+	} {
 		touch(t, in(name))
 	}
 	mode := func(name string, mode fs.FileMode) {
@@ -66,17 +68,20 @@ func TestFile(t *testing.T) {
 			touch(t, in(name))
 		}
 		link(in("own/lib.so"), "sticky/their-link.so")
-		for _, name := range []string{"theirs", "sticky/theirs.so", "sticky/theirs", "own/theirs.so", "sticky/their-link.so"} {
+		for _, name := range []string{
+			"theirs", "sticky/theirs.so", "sticky/theirs", "own/theirs.so", "sticky/their-link.so",
+		} {
 			give(name, stranger, stranger)
 		}
 		give("group", 0, stranger)
 		mode("group", 0o775)
+		const theirs = " belongs to user 65531, in a folder that is writable by others"
 		rows = append(rows,
 			row{"theirs/lib.so", "folder " + in("theirs") + " belongs to user 65531"},
 			row{"own/theirs.so", in("own/theirs.so") + " belongs to user 65531"},
-			row{"sticky/theirs.so", in("sticky/theirs.so") + " belongs to user 65531, in a folder that is writable by others"},
-			row{"sticky/theirs/lib.so", in("sticky/theirs") + " belongs to user 65531, in a folder that is writable by others"},
-			row{"sticky/their-link.so", in("sticky/their-link.so") + " belongs to user 65531, in a folder that is writable by others"},
+			row{"sticky/theirs.so", in("sticky/theirs.so") + theirs},
+			row{"sticky/theirs/lib.so", in("sticky/theirs") + theirs},
+			row{"sticky/their-link.so", in("sticky/their-link.so") + theirs},
 			row{"group/lib.so", "folder " + in("group") + " is writable by group 65531"})
 		if err := File(in("own/theirs.so"), stranger); err != nil {
 			t.Errorf("another user who is believed: %v", err)
@@ -100,7 +105,9 @@ func TestFile(t *testing.T) {
 	if err := File("../open/lib.so"); err == nil {
 		t.Error("a path from here that leads to an open folder is believed")
 	}
-	for path, safe := range map[string]bool{"own": true, "folder": true, "open": false, "sticky": false, "own/lib.so": false, "absent": false} {
+	for path, safe := range map[string]bool{
+		"own": true, "folder": true, "open": false, "sticky": false, "own/lib.so": false, "absent": false,
+	} {
 		if err := Folder(in(path)); (err == nil) != safe {
 			t.Errorf("what appears in %s: %v", path, err)
 		}
@@ -111,8 +118,10 @@ func TestFile(t *testing.T) {
 }
 
 func TestPrivateGroup(t *testing.T) {
-	const passwd = "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\nyou:x:1001:100::/home/you:/bin/sh\nsync:x:4:10:::\n"
-	const groups = "root:x:0:\nsync:x:10:\nstaff:x:50:\nusers:x:100:\nme:x:1000:me\nshared:x:1002:me,you\nyou:x:1001:me\n"
+	const passwd = "root:x:0:0:root:/root:/bin/sh\nme:x:1000:1000::/home/me:/bin/sh\n" +
+		"you:x:1001:100::/home/you:/bin/sh\nsync:x:4:10:::\n"
+	const groups = "root:x:0:\nsync:x:10:\nstaff:x:50:\nusers:x:100:\nme:x:1000:me\n" +
+		"shared:x:1002:me,you\nyou:x:1001:me\n"
 	for _, c := range []struct {
 		gid   uint32
 		users []string

@@ -27,9 +27,10 @@ func WriteIn(root *os.Root, name string, write func(io.Writer) error) error {
 	return replace(name, write, root.Lstat, renameio.WithRoot(root))
 }
 
-func replace(path string, write func(io.Writer) error, lstat func(string) (fs.FileInfo, error), place renameio.Option) error {
+func replace(path string, write func(io.Writer) error, lstat func(string) (fs.FileInfo, error),
+	place renameio.Option) error {
 	mode := fs.FileMode(permissions)
-	if there, err := lstat(path); err == nil && there.Mode().IsRegular() && there.Sys().(*syscall.Stat_t).Uid == uint32(os.Geteuid()) {
+	if there, err := lstat(path); err == nil && there.Mode().IsRegular() && isUsers(there) {
 		mode &= there.Mode()
 	}
 	f, err := renameio.NewPendingFile(path, place, renameio.WithPermissions(mode))
@@ -42,3 +43,5 @@ func replace(path string, write func(io.Writer) error, lstat func(string) (fs.Fi
 	}
 	return f.CloseAtomicallyReplace()
 }
+
+func isUsers(info fs.FileInfo) bool { return info.Sys().(*syscall.Stat_t).Uid == uint32(os.Geteuid()) }

@@ -23,7 +23,9 @@ func TestWriteReplacesWhatIsPlanted(t *testing.T) {
 		"a second name": os.Link,
 		"a lost link":   func(target, path string) error { return os.Symlink(target+"-absent", path) },
 		"a pipe":        func(_, path string) error { return syscall.Mkfifo(path, 0o666) },
-		"an open file":  func(_, path string) error { return errors.Join(os.WriteFile(path, nil, 0o666), os.Chmod(path, 0o666)) },
+		"an open file": func(_, path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o666), os.Chmod(path, 0o666))
+		},
 	} {
 		for way, write := range map[string]func(folder string) error{
 			"by path": func(folder string) error { return Write(filepath.Join(folder, "file"), hello) },

@@ -58,7 +58,9 @@ func TestBuildGoesOn(t *testing.T) {
 	t.Setenv("TRTDET_TENSORRT", strings.Join([]string{filepath.Join(dir, "absent"), hollow, newer}, ":"))
 	o = call(t, dir, "", build...)
 	last := o.stderr[strings.LastIndex(strings.TrimSpace(o.stderr), "\n")+1:]
-	for _, words := range []string{"no symbol createInferBuilder_INTERNAL", "TensorRT made no builder", "absent: no such file or directory"} {
+	for _, words := range []string{
+		"no symbol createInferBuilder_INTERNAL", "TensorRT made no builder", "absent: no such file or directory",
+	} {
 		if o.status != 1 || !strings.Contains(last, words) {
 			t.Errorf("exit status %d; the error does not say %q:\n%s", o.status, words, o.stderr)
 		}

@@ -71,7 +71,8 @@ func Load() (Library, error) {
 		return Library{}, ErrNoLibrary
 	}
 	first := loading.tried[0]
-	return Library{}, fmt.Errorf("ONNX Runtime in %s is not used: %s; set %s to one that is to be", first.Path, first.Reason, LibraryEnv)
+	return Library{}, fmt.Errorf("ONNX Runtime in %s is not used: %s; set %s to one that is to be",
+		first.Path, first.Reason, LibraryEnv)
 }
 
 // silence turns ONNX Runtime's telemetry off. Where Microsoft's builds have it,
