@@ -225,3 +225,37 @@ func BenchmarkLetterbox(b *testing.B) {
 		})
 	}
 }
+
+// What others have put in a picture's place is replaced.
+func TestSaveWritesThroughNoLink(t *testing.T) {
+	victim, folder := filepath.Join(t.TempDir(), "victim"), t.TempDir()
+	if err := os.WriteFile(victim, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	p := &Picture{Width: 1, Height: 1, Pix: make([]byte, 3)}
+	for name, save := range map[string]func(name string) error{
+		"a.png": func(name string) error { return Save(filepath.Join(folder, name), p) },
+		"b.jpg": func(name string) error { return SaveIn(root, name, p) },
+	} {
+		for _, plant := range []func(string, string) error{os.Symlink, os.Link} {
+			path := filepath.Join(folder, name)
+			if err := errors.Join(plant(victim, path), save(name)); err != nil {
+				t.Fatal(err)
+			}
+			if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+				t.Errorf("%s is %v, %v", name, info, err)
+			}
+			if b, err := os.ReadFile(victim); err != nil || string(b) != "mine" {
+				t.Errorf("%s: the other file holds %d bytes, %v", name, len(b), err)
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -231,3 +231,28 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+// What others have put in the manifest's place is replaced.
+func TestManifestIsWrittenThroughNoLink(t *testing.T) {
+	victim, path := filepath.Join(t.TempDir(), "victim"), filepath.Join(t.TempDir(), "model.engine.json")
+	if err := errors.Join(os.WriteFile(victim, []byte("mine"), 0o666), os.Chmod(victim, 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	for _, plant := range []func(string, string) error{os.Symlink, os.Link} {
+		if err := plant(victim, path); err != nil {
+			t.Fatal(err)
+		}
+		if err := manifest().Write(path); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o022 != 0 {
+			t.Errorf("it is %v, %v", info, err)
+		}
+		if b, err := os.ReadFile(victim); err != nil || string(b) != "mine" {
+			t.Errorf("the other file holds %d bytes, %v", len(b), err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

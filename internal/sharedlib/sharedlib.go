@@ -66,7 +66,6 @@ func Find(q Query) iter.Seq[Place] {
 			if info, err := os.Stat(real); err != nil || !info.Mode().IsRegular() {
 				return true
 			}
-			seen[real] = true
 			if path, err = filepath.Abs(path); err != nil {
 				return true
 			}
@@ -74,6 +73,7 @@ func Find(q Query) iter.Seq[Place] {
 			if !f.believed {
 				place.Err = passedOver(trust.File(path))
 			}
+			seen[real] = place.Err == nil // another's link to a file does not hide it
 			return yield(place)
 		}
 		if info, err := os.Stat(q.Given); err == nil && !info.IsDir() {

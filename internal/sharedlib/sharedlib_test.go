@@ -1,6 +1,7 @@
 package sharedlib
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -159,6 +160,24 @@ func TestPython(t *testing.T) {
 	}
 	if _, err := os.Stat(marker); err == nil {
 		t.Error("what python3 looks for was taken from a folder that anybody can write")
+	}
+}
+
+// Another user's link to a library does not keep it from being found in its place.
+func TestPassedOverHidesNothing(t *testing.T) {
+	venv := t.TempDir()
+	site := filepath.Join(venv, "lib", "python3.11", "site-packages")
+	library := touch(t, filepath.Join(site, "own", "libtrtdet-test.so"))
+	open := filepath.Join(site, "open")
+	link := filepath.Join(open, "libtrtdet-test.so")
+	if err := errors.Join(os.Mkdir(open, 0o755), os.Symlink(library, link), os.Chmod(open, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("VIRTUAL_ENV", venv)
+	t.Setenv("PATH", "")
+	got := slices.Collect(Find(Query{Patterns: []string{"libtrtdet-test.so"}, Python: []string{"open", "own"}}))
+	if len(got) != 2 || got[0].Path != link || got[0].Err == nil || got[1] != (Place{library, "python", nil}) {
+		t.Errorf("got %v", got)
 	}
 }
 
