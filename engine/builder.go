@@ -80,17 +80,17 @@ func (a *attempts) library() buildLibrary {
 }
 
 func (a *attempts) run(job *buildJob, log *slog.Logger, progress func(trt.Progress)) (*buildOutcome, error) {
-	// a builder closes the network's file once TensorRT has read it, or has not; one that is at work needs this no longer
+	// a builder closes the network's file; what this keeps of it is let go once TensorRT is at work
 	again, err := reopen(a.onnx)
 	if err != nil {
 		return nil, err
 	}
-	release := sync.OnceFunc(func() { again.Close() })
-	defer release()
+	defer again.Close()
 	var first error
+	var atWork sync.Once
 	for {
 		outcome, err := a.now.run(job, log, func(p trt.Progress) {
-			release()
+			atWork.Do(func() { again.Close() })
 			progress(p)
 		})
 		if err == nil || !cannotBuild(err) {
@@ -109,9 +109,9 @@ func (a *attempts) run(job *buildJob, log *slog.Logger, progress func(trt.Progre
 			return nil, first
 		}
 		log.Warn(fmt.Sprintf("%s in %s is passed over for %s: %v", before.Name(), before.Path, a.found.Name(), err))
-		onnx, err := reopen(again)
-		if err != nil {
-			return nil, err
+		onnx, reopenErr := reopen(again)
+		if reopenErr != nil {
+			return nil, err // this one was at work, whatever it says
 		}
 		a.now.close()
 		if a.now, err = a.start(a.library(), onnx); err != nil {

@@ -89,6 +89,7 @@ func TestLoaderPathIsBelieved(t *testing.T) {
 		return folder
 	}
 	sticky, own, odd := made("sticky", 0o777|os.ModeSticky), made("own", 0o755), made("a:b", 0o755)
+	open := made("open", 0o777)
 	t.Setenv("LD_LIBRARY_PATH", "")
 	for _, c := range []struct{ explicit, want string }{
 		{own, own}, {filepath.Join(own, "libnvinfer.so.10"), own},
@@ -105,10 +106,23 @@ func TestLoaderPathIsBelieved(t *testing.T) {
 			t.Errorf("%s finds %v", found.Explicit(), again)
 		}
 	}
-	// what the loader looks for by itself needs no word
-	t.Setenv("LD_LIBRARY_PATH", own)
-	if got := LoaderPath(TensorRT10, own); got != "" {
-		t.Errorf("the loader's own folder: %q", got)
+	// what the loader looks for by itself needs no word, and stays believed in another process
+	t.Setenv(EnvLibrary, "")
+	for _, folder := range []string{own, sticky, open} {
+		t.Setenv("LD_LIBRARY_PATH", folder)
+		for found := range Candidates(TensorRT10, "") {
+			if found.Source != FromLoader {
+				continue
+			}
+			again := slices.Collect(Candidates(TensorRT10, found.Explicit()))
+			if found.Err != nil || len(again) != 1 || again[0].Path != found.Path || again[0].Err != nil {
+				t.Errorf("%s: %+v finds %+v", folder, found, again)
+			}
+			if got := LoaderPath(TensorRT10, found.Explicit()); got != "" {
+				t.Errorf("the loader's own folder: %q", got)
+			}
+			break
+		}
 	}
 }
 

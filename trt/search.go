@@ -41,7 +41,7 @@ type Found struct {
 	Source     Source
 	Err        error // why it was passed over, nil otherwise
 
-	named string // the place that the user named, where nothing else makes its folder believed
+	named string // the place that was named, where nothing else makes the library's folder believed
 }
 
 // Explicit is what makes Load in another process take this library and no other
@@ -120,8 +120,12 @@ func search(wanted []line) iter.Seq[Found] {
 	return func(yield func(Found) bool) {
 		for place := range sharedlib.Find(query("", wanted)) {
 			found := Found{Path: place.Path, Source: Source(place.Source), Err: place.Err}
-			if found.Err == nil {
-				found = inspect(place.Path, Source(place.Source), place.Source == string(FromLoader))
+			switch {
+			case place.Err != nil:
+			case found.Source == FromLoader:
+				found = inspectIn(filepath.Dir(place.Path), place.Path, found.Source)
+			default:
+				found = inspect(place.Path, found.Source, false)
 			}
 			if !yield(found) {
 				return
@@ -165,16 +169,20 @@ func searchGiven(places []string, source Source) []Found {
 		}
 		before := len(found)
 		for place := range sharedlib.Find(query(given, lines)) {
-			one := inspect(place.Path, source, true)
-			alone := inspect(place.Path, source, false)
-			if one.Err == nil && (alone.Err != nil || trust.Folder(filepath.Dir(place.Path)) != nil) {
-				one.named = given
-			}
-			found = append(found, one)
+			found = append(found, inspectIn(given, place.Path, source))
 		}
 		if len(found) == before {
 			found = append(found, Found{Path: given, Source: source, Err: errors.New("no TensorRT in this folder")})
 		}
+	}
+	return found
+}
+
+// inspectIn says what a file is in a place that is believed.
+func inspectIn(place, path string, source Source) Found {
+	found := inspect(path, source, true)
+	if found.Err == nil && (inspect(path, source, false).Err != nil || trust.Folder(filepath.Dir(path)) != nil) {
+		found.named = place
 	}
 	return found
 }
