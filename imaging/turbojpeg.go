@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/ebitengine/purego"
+
+	"github.com/trtdet/trtdet/internal/trust"
 )
 
 // EnvTurboJPEG names the libjpeg-turbo to read and write JPEG files with, or is
@@ -84,11 +86,11 @@ var turboJPEG = sync.OnceValues(func() (*turbo, error) {
 })
 
 // turboJPEGPlaces returns turboJPEGNames, after the file of the first name that
-// lies beside the program, if there is one.
+// lies beside the program, if there is one that no stranger can have put there.
 func turboJPEGPlaces(program string) []string {
 	program, err := filepath.EvalSymlinks(program)
 	beside := filepath.Join(filepath.Dir(program), turboJPEGNames[0])
-	if info, statErr := os.Stat(beside); err != nil || statErr != nil || !info.Mode().IsRegular() {
+	if info, statErr := os.Stat(beside); err != nil || statErr != nil || !info.Mode().IsRegular() || trust.File(beside) != nil {
 		return turboJPEGNames
 	}
 	return append([]string{beside}, turboJPEGNames...)

@@ -42,4 +42,10 @@ func TestTurboJPEGPlaces(t *testing.T) {
 			t.Errorf("%s: %q, want %s first", p, got, beside)
 		}
 	}
+	if err := os.Chmod(beside, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got := turboJPEGPlaces(program); !slices.Equal(got, turboJPEGNames) {
+		t.Errorf("one that anybody can write: %q", got)
+	}
 }
