@@ -16,6 +16,9 @@ type Machine struct {
 	TensorRT    []TensorRT    `json:"tensorrt"`
 	ONNXRuntime []ort.Library `json:"onnxruntime"`
 	TurboJPEG   TurboJPEG     `json:"libjpeg_turbo"`
+	// HostMemory is how many bytes the images of a Detector may take unless
+	// Options.HostMemory says otherwise; 0 where nobody knows.
+	HostMemory int64 `json:"host_memory"`
 }
 
 // TensorRT is one TensorRT found, or why it is passed over.
@@ -39,7 +42,7 @@ type TurboJPEG struct {
 // nvml.New(); tensorrt is a library or folder to look at instead of the usual
 // places.
 func InspectMachine(management nvml.Interface, tensorrt string) Machine {
-	m := Machine{TensorRT: []TensorRT{}, ONNXRuntime: ort.Search()}
+	m := Machine{TensorRT: []TensorRT{}, HostMemory: HostMemory(), ONNXRuntime: ort.Search()}
 	m.Driver, m.GPUs = gpus.List(management)
 	if library, err := imaging.TurboJPEG(); err != nil {
 		m.TurboJPEG.Reason = err.Error()

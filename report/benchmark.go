@@ -71,7 +71,17 @@ type BenchmarkRun struct {
 	Latency      BenchmarkLatency `json:"latency_ms"`
 	Stages       BenchmarkStages  `json:"stages_ms"`
 	// GPUs is how busy each was; empty on the CPU and without NVML.
-	GPUs []engine.GPUUse `json:"gpus,omitempty"`
+	GPUs   []engine.GPUUse `json:"gpus,omitempty"`
+	Memory BenchmarkMemory `json:"memory"`
+}
+
+// BenchmarkMemory is what images might take and took when the load was over, in
+// bytes: of the host, and of all GPUs together beside TensorRT's own.
+type BenchmarkMemory struct {
+	HostLimit   int64 `json:"host_limit"`
+	Pinned      int64 `json:"pinned"`
+	DeviceLimit int64 `json:"device_limit"`
+	Device      int64 `json:"device"`
 }
 
 // BenchmarkLatency is how long callers waited for their answers, in milliseconds.
@@ -106,6 +116,15 @@ func (r *BenchmarkRun) Set(m *bench.Result, before, after engine.Throughput) {
 	at := func(q float64) float64 { return milliseconds(m.Latency.At(q)) }
 	r.Latency = BenchmarkLatency{P50: at(0.5), P90: at(0.9), P99: at(0.99), P999: at(0.999)}
 	r.SetStages(m.Stages)
+}
+
+// SetMemory takes what the Detector says of its memory.
+func (r *BenchmarkRun) SetMemory(s engine.Stats) {
+	r.Memory = BenchmarkMemory{HostLimit: s.Memory.HostLimit, Pinned: s.Memory.Pinned}
+	for _, d := range s.Devices {
+		r.Memory.DeviceLimit += d.MemoryLimit
+		r.Memory.Device += d.Memory
+	}
 }
 
 // SetStages takes the times of the stages, which may be measured by themselves.
@@ -161,7 +180,7 @@ func (b *Benchmark) words() string {
 	return "filled: pictures of a batch, mean. alone: pictures/s of the network alone with full batches on as many slots at\n" +
 		"once, " + clock + ": median of windows before and after. spread: of the\n" +
 		"middle half of these windows; not warm: it did not settle within 3 %. share: of alone, at most 1 with one slot.\n" +
-		"p50 to p99.9: milliseconds of a call, each about " + call + ".\n" + b.unanswered() +
+		"p50 to p99.9: milliseconds of a call, each about " + call + ".\n" + b.unanswered() + b.memoryWords() +
 		"Below, a call's mean milliseconds in each stage:"
 }
 
@@ -176,6 +195,18 @@ func (b *Benchmark) unanswered() string {
 		}
 	}
 	return said
+}
+
+// memoryWords say what images might take at most.
+func (b *Benchmark) memoryWords() string {
+	if len(b.Runs) == 0 || b.Runs[0].Memory.HostLimit == 0 {
+		return ""
+	}
+	said := fmt.Sprintf("Images may take %s of the host's memory (--host-memory)", humanize.IBytes(uint64(b.Runs[0].Memory.HostLimit)))
+	if b.Device != "cpu" {
+		said += ", which is pinned;\n\"of it ours\" is GPU memory without TensorRT's own, and its limit (--device-memory)"
+	}
+	return said + ".\n"
 }
 
 // key are the columns that name a run.
@@ -228,7 +259,7 @@ func (b *Benchmark) table(header pretty.Row, row func(*BenchmarkRun) pretty.Row)
 func (b *Benchmark) rates() pretty.Writer {
 	header, key := b.key()
 	header = append(header, "pictures/s", "filled", "alone", "spread", "share", "p50", "p90", "p99", "p99.9",
-		"refused", "canceled", "missed", "GPU use", "memory")
+		"refused", "canceled", "missed", "GPU use", "GPU memory", "of it ours", "pinned")
 	return b.table(header, func(r *BenchmarkRun) pretty.Row {
 		row := append(key(r), decimals(r.PicturesPerSecond), decimals(r.Filled),
 			decimals(r.Limit), r.spread(), fmt.Sprintf("%.3f", r.Share))
@@ -252,7 +283,13 @@ func (b *Benchmark) rates() pretty.Writer {
 			}
 			use, memory = strings.Join(percent, ", "), humanize.IBytes(bytes)
 		}
-		return append(row, use, memory)
+		of := func(taken, limit int64) string {
+			if taken == 0 {
+				return "-"
+			}
+			return humanize.IBytes(uint64(taken)) + " of " + humanize.IBytes(uint64(limit))
+		}
+		return append(row, use, memory, of(r.Memory.Device, r.Memory.DeviceLimit), of(r.Memory.Pinned, r.Memory.HostLimit))
 	})
 }
 

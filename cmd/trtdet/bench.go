@@ -317,6 +317,7 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 		if err := l.measure(ctx, d, timed, load, &run); err != nil {
 			return err
 		}
+		run.SetMemory(d.Stats())
 		r.Runs = append(r.Runs, run)
 	}
 	return nil

@@ -160,6 +160,10 @@ func printMachine(w io.Writer, m engine.Machine) {
 	} else {
 		row(w, "libjpeg-turbo", "%s", m.TurboJPEG.Library)
 	}
+	if m.HostMemory > 0 {
+		row(w, "memory", "images that are read and computed may take %s, a quarter of what the process may use; --host-memory says otherwise",
+			humanize.IBytes(uint64(m.HostMemory)))
+	}
 }
 
 func printLibrary(w io.Writer, label, version, path, source, reason string) {
