@@ -33,18 +33,38 @@ func (e *Error) Error() string {
 	return text
 }
 
+// restart are the statuses of which cuda.h says that the process must be
+// terminated and relaunched: every later call on the GPU fails with them, also
+// in a context that is made anew. They are numbers because the headers of
+// early CUDA 12 do not name them all; a test holds them against cuda.h.
+var restart = []int{
+	226, // CONTAINED
+	700, // ILLEGAL_ADDRESS
+	702, // LAUNCH_TIMEOUT
+	714, // HARDWARE_STACK_ERROR
+	715, // ILLEGAL_INSTRUCTION
+	716, // MISALIGNED_ADDRESS
+	717, // INVALID_ADDRESS_SPACE
+	718, // INVALID_PC
+	719, // LAUNCH_FAILED
+	721, // TENSOR_MEMORY_LEAK
+	810, // MPS_CLIENT_TERMINATED
+	911, // EXTERNAL_DEVICE
+}
+
 // Lost reports whether the context, and with it all that lies on the device, is
 // gone: every later call fails too.
 func (e *Error) Lost() bool {
-	return slices.Contains([]int{
+	return e.Permanent() || slices.Contains([]int{
 		C.CUDA_ERROR_DEVICE_UNAVAILABLE, C.CUDA_ERROR_ECC_UNCORRECTABLE, C.CUDA_ERROR_NVLINK_UNCORRECTABLE,
-		C.CUDA_ERROR_ILLEGAL_ADDRESS, C.CUDA_ERROR_LAUNCH_TIMEOUT, C.CUDA_ERROR_CONTEXT_IS_DESTROYED, C.CUDA_ERROR_ASSERT,
-		C.CUDA_ERROR_HARDWARE_STACK_ERROR, C.CUDA_ERROR_ILLEGAL_INSTRUCTION, C.CUDA_ERROR_MISALIGNED_ADDRESS,
-		C.CUDA_ERROR_INVALID_ADDRESS_SPACE, C.CUDA_ERROR_INVALID_PC, C.CUDA_ERROR_LAUNCH_FAILED, C.CUDA_ERROR_UNKNOWN,
+		C.CUDA_ERROR_CONTEXT_IS_DESTROYED, C.CUDA_ERROR_ASSERT, C.CUDA_ERROR_UNKNOWN,
 	}, e.Status)
 }
 
 func (e *Error) outOfMemory() bool { return e.Status == C.CUDA_ERROR_OUT_OF_MEMORY }
+
+// Permanent reports whether only a new process can use the GPU again.
+func (e *Error) Permanent() bool { return slices.Contains(restart, e.Status) }
 
 // statusName returns the name that cuda.h has for a status.
 func statusName(status int) string {

@@ -3,6 +3,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrLost is wrapped by errors of work that has no GPU left to run on: each has
@@ -11,18 +12,22 @@ var ErrLost = errors.New("the GPU is lost to this process")
 
 // isLost reports whether an error is, or holds among others, the driver's that
 // a GPU is lost.
-func isLost(err error) bool {
+func isLost(err error) bool { return anyError(err, (*Error).Lost) }
+
+// Permanent reports whether an error is, or holds among others, the driver's
+// that a GPU is lost until the process ends: opening it anew cannot help.
+func Permanent(err error) bool { return anyError(err, (*Error).Permanent) }
+
+// anyError reports whether is holds for one of the driver's errors in an error.
+// errors.As would look at the first of them only.
+func anyError(err error, is func(*Error) bool) bool {
 	switch e := err.(type) {
 	case *Error:
-		return e.Lost()
+		return is(e)
 	case interface{ Unwrap() []error }:
-		for _, part := range e.Unwrap() {
-			if isLost(part) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(e.Unwrap(), func(part error) bool { return anyError(part, is) })
 	case interface{ Unwrap() error }:
-		return isLost(e.Unwrap())
+		return anyError(e.Unwrap(), is)
 	}
 	return false
 }
