@@ -1,8 +1,10 @@
 package gpus
 
 import (
+	"context"
 	"encoding/hex"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -192,6 +194,105 @@ func TestWatch(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Many ask at once what their devices were lost by, some of them while others
+// wait already: none waits behind another, and each has an error that comes as
+// late as one may.
+func TestWatchManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, devices := machine(t, []uint64{1, 1}, []uint32{0, 0})
+		events := make(chan nvml.EventData, 1)
+		w := NewWatch(withEvents(m, events), devices)
+		late := []time.Duration{0, settle / 2, settle - time.Millisecond}
+		time.AfterFunc(late[len(late)-1]+settle-time.Millisecond, func() { events <- nvml.EventData{Device: m.Devices[0], EventData: 79} })
+		begin := time.Now()
+		var callers sync.WaitGroup
+		for n := range 60 {
+			callers.Go(func() {
+				time.Sleep(late[n%len(late)])
+				asked := time.Now()
+				words := w.Explain(1)
+				if took := time.Since(asked); took > 2*settle {
+					t.Errorf("caller %d waited for %v", n, took)
+				}
+				if n%len(late) == len(late)-1 && !strings.Contains(words, "Xid 79") {
+					t.Errorf("caller %d is told %q", n, words)
+				}
+			})
+		}
+		callers.Wait()
+		if took := time.Since(begin); took > 4*settle {
+			t.Errorf("all of them took %v", took)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		if words := w.Explain(1); !strings.Contains(words, "Xid 79") {
+			t.Errorf("closed, it says %q", words)
+		}
+	})
+}
+
+// A device that reports errors without end delays nobody for longer than one
+// that reports none, and NVML is not called while the watch is closed.
+func TestWatchOfAStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, devices := machine(t, []uint64{1, 1}, []uint32{0, 0})
+		events := make(chan nvml.EventData)
+		storm, end := context.WithCancel(t.Context())
+		defer end()
+		go func() {
+			for storm.Err() == nil {
+				time.Sleep(time.Millisecond)
+				select {
+				case events <- nvml.EventData{Device: m.Devices[1], EventData: 13}:
+				case <-storm.Done():
+				}
+			}
+		}()
+		w := NewWatch(withEvents(m, events), devices)
+		asked, answered := time.Now(), make(chan struct{})
+		go func() {
+			defer close(answered)
+			if words := w.Explain(0); !strings.Contains(words, "Xid 13") {
+				t.Errorf("it says %q", words)
+			}
+			if took := time.Since(asked); took > 2*settle {
+				t.Errorf("it took %v", took)
+			}
+		}()
+		time.Sleep(settle / 2)
+		if err := w.Close(); err != nil { // waits for the round
+			t.Error(err)
+		}
+		<-answered
+	})
+}
+
+// withEvents has a machine report events.
+func withEvents(m *server.Server, events <-chan nvml.EventData) *server.Server {
+	freed := false
+	m.EventSetCreateFunc = func() (nvml.EventSet, nvml.Return) {
+		return &mock.EventSet{
+			WaitFunc: func(ms uint32) (nvml.EventData, nvml.Return) {
+				if freed {
+					panic("a wait on a set that is freed")
+				}
+				select {
+				case e := <-events:
+					return e, nvml.SUCCESS
+				case <-time.After(time.Duration(ms) * time.Millisecond):
+					return nvml.EventData{}, nvml.ERROR_TIMEOUT
+				}
+			},
+			FreeFunc: func() nvml.Return { freed = true; return nvml.SUCCESS },
+		}, nvml.SUCCESS
+	}
+	for _, d := range m.Devices {
+		d.(*server.Device).RegisterEventsFunc = func(uint64, nvml.EventSet) nvml.Return { return nvml.SUCCESS }
+	}
+	return m
 }
 
 func withoutEvents(t *testing.T) nvml.Interface {

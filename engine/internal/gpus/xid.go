@@ -3,18 +3,24 @@ package gpus
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 )
 
 // Watch keeps the critical errors (Xid) that the driver reports of some devices
-// until they are asked for. Any goroutine may use it.
+// until they are asked for. Any goroutine may use it. NVML is never called with
+// the lock held.
 type Watch struct {
-	mu         sync.Mutex
 	management nvml.Interface
 	set        nvml.EventSet // nil where nothing is reported
 	ordinals   map[string]int
-	last       map[int]uint64
+
+	mu     sync.Mutex
+	last   map[int]uint64
+	next   chan struct{} // closed at the end of the round that begins next; nil where nobody waits for one
+	reader chan struct{} // closed when the goroutine of the rounds ends; nil while there is none
+	closed bool
 }
 
 // NewWatch begins to watch. Where NVML is missing or reports no events, nothing
@@ -46,44 +52,95 @@ func NewWatch(management nvml.Interface, devices []Device) *Watch {
 	return w
 }
 
-// settle is how many milliseconds an error may be late: the driver tells a call
-// of it and NVML in no order.
-const settle = 50
+// settle is how late an error may be: the driver tells a call of it and NVML in
+// no order.
+const settle = 50 * time.Millisecond
 
 // Explain says which error a device had last and what to do about it, "" where
-// none was reported.
+// none was reported. It waits for what is late, for two rounds at most, however
+// many call it at once.
 func (w *Watch) Explain(ordinal int) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for w.set != nil {
-		event, ret := w.set.Wait(settle)
-		if ret != nvml.SUCCESS {
-			break // no more
-		}
-		if uuid, ret := event.Device.GetUUID(); ret == nvml.SUCCESS {
-			if of, ok := w.ordinals[uuid]; ok {
-				w.last[of] = event.EventData
-			}
-		}
+	if round := w.join(); round != nil {
+		<-round
 	}
+	w.mu.Lock()
 	xid, ok := w.last[ordinal]
+	w.mu.Unlock()
 	if !ok {
 		return ""
 	}
 	return explain(xid)
 }
 
+// join returns what is closed at the end of a round that begins later than now,
+// nil where nothing is reported. A round that is under way may be over before
+// what is late comes.
+func (w *Watch) join() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.set == nil || w.closed {
+		return nil
+	}
+	if w.next == nil {
+		w.next = make(chan struct{})
+	}
+	if w.reader == nil {
+		w.reader = make(chan struct{})
+		go w.rounds(w.reader)
+	}
+	return w.next
+}
+
+// rounds reads what NVML reports for as long as anybody waits for it.
+func (w *Watch) rounds(reader chan struct{}) {
+	defer close(reader)
+	for {
+		w.mu.Lock()
+		round := w.next
+		w.next = nil
+		if round == nil {
+			w.reader = nil
+			w.mu.Unlock()
+			return
+		}
+		w.mu.Unlock()
+		end := time.Now().Add(settle)
+		for left := settle; left > 0 && w.read(left); left = time.Until(end) {
+		}
+		close(round)
+	}
+}
+
+// read takes one error from NVML, false where none comes within a time.
+func (w *Watch) read(within time.Duration) bool {
+	event, ret := w.set.Wait(uint32((within + time.Millisecond - 1).Milliseconds()))
+	if ret != nvml.SUCCESS {
+		return false
+	}
+	if uuid, ret := event.Device.GetUUID(); ret == nvml.SUCCESS {
+		if of, ok := w.ordinals[uuid]; ok {
+			w.mu.Lock()
+			w.last[of] = event.EventData
+			w.mu.Unlock()
+		}
+	}
+	return true
+}
+
 // Close ends the watch. It is safe to call twice.
 func (w *Watch) Close() error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.set == nil {
+	closed, reader := w.closed, w.reader
+	w.closed = true
+	w.mu.Unlock()
+	if closed || w.set == nil {
 		return nil
 	}
-	set := w.set
-	w.set = nil
+	if reader != nil {
+		<-reader // the set may not be freed under it
+	}
 	defer w.management.Shutdown()
-	if ret := set.Free(); ret != nvml.SUCCESS {
+	if ret := w.set.Free(); ret != nvml.SUCCESS {
 		return fmt.Errorf("NVML: %s", w.management.ErrorString(ret))
 	}
 	return nil
