@@ -11,8 +11,10 @@
 extern "C" {
 #endif
 
-/* Has the nth call (1 is the next) of a name, such as cuMemAlloc_v2, fail with a CUresult; "" forgets all of these. */
+/* Has the nth call (1 is the next) of a name, such as cuMemAlloc, fail with a CUresult; "" forgets all of these. */
 void simgpu_fail(const char* call, int64_t nth, int status);
+/* The same, and every call after that too. */
+void simgpu_fail_from(const char* call, int64_t nth, int status);
 /* Returns how often a call of a name was made since the process began. */
 int64_t simgpu_calls(const char* call);
 /* Writes the names of all calls made so far, each behind the other with a zero between them, into size bytes. */
@@ -24,8 +26,19 @@ typedef struct simgpu_counts {
 } simgpu_counts;
 
 simgpu_counts simgpu_count(void);
-/* Takes a device away: every call that uses it fails from now on with a CUresult. 0 gives it back. */
+/*
+ * Takes a device away: every call that uses it fails from now on with a CUresult, in contexts that are made anew too,
+ * and nothing that its streams have is done any more. 0 makes of it what a new process would find.
+ */
 void simgpu_lose(int device, int status);
+/*
+ * Has a device fail while it works, as after a kernel that does what it must not: the nth copy, kernel or network (1 is
+ * the next) of all its streams is done by half, what comes behind it not at all, and the next call that waits for the
+ * device says so. From then on all is as after simgpu_lose.
+ */
+void simgpu_fault(int device, int64_t nth, int status);
+/* Has pinning, and letting go of, a MiB of host memory take so long, also where it is under way. */
+void simgpu_pin(int64_t microseconds);
 
 /* For the simulated TensorRT: whether a CUstream is being captured. */
 int simgpu_capturing(void* stream);

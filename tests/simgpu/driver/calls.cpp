@@ -8,7 +8,12 @@
 
 namespace simgpu {
 
-thread_local Device* current = nullptr;
+std::vector<Device*>& Contexts() {
+  thread_local std::vector<Device*> contexts;
+  return contexts;
+}
+
+Device* Current() { return Contexts().empty() ? nullptr : Contexts().back(); }
 
 Device* DeviceAt(int ordinal) {
   static auto* const devices = [] {
@@ -46,6 +51,7 @@ bool Unregister(const void* handle, int64_t Counts::* count, const char* call) {
 }
 
 CUresult CheckContext(const char* call) {
+  const Device* const current = Current();
   if (current == nullptr) {
     Violation(std::string(call) + " with no context current on its thread");
     return CUDA_ERROR_INVALID_CONTEXT;
@@ -68,11 +74,39 @@ CUresult Find(CUstream handle, const char* call, Stream** stream) {
     Violation(std::string(call) + " on a stream that another thread captures");
     return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
   }
-  if ((*stream)->device != current->ordinal) {
+  if ((*stream)->device != Current()->ordinal) {
     Violation(std::string(call) + " on a stream of another device than the current one");
     return CUDA_ERROR_INVALID_CONTEXT;
   }
-  return CUDA_SUCCESS;
+  return (*stream)->CaptureFailed() ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;
+}
+
+std::set<Stream*>& CapturesOfThread() {
+  thread_local std::set<Stream*> captures;
+  return captures;
+}
+
+CUresult EndCapturesOfThread() {
+  for (Stream* stream : CapturesOfThread()) stream->FailCapture();
+  return CapturesOfThread().empty() ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+}
+
+void WaitFor(int device) {
+  std::vector<std::shared_ptr<Stream>> streams;
+  {
+    const Guard guard(Lock());
+    for (const auto& [handle, stream] : Streams()) {
+      if (stream->device == device) streams.push_back(stream);
+    }
+  }
+  for (const auto& stream : streams) stream->Wait();
+}
+
+CUresult AfterWaiting(int device) {
+  const Guard guard(Lock());
+  Device* const of = DeviceAt(device);
+  if (of->faulted && of->lost == 0) of->lost = of->fault;
+  return static_cast<CUresult>(of->lost);
 }
 
 CUresult NotWhileCapturing(const char* call, const Stream* stream) {
@@ -94,8 +128,8 @@ bool OfDevice(uint64_t address, uint64_t size, int device, const char* call) {
   return true;
 }
 
-std::set<Stream*>& Streams() {
-  static auto* const streams = new std::set<Stream*>();
+std::map<const void*, std::shared_ptr<Stream>>& Streams() {
+  static auto* const streams = new std::map<const void*, std::shared_ptr<Stream>>();
   return *streams;
 }
 

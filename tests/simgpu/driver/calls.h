@@ -5,8 +5,11 @@
 #include <cuda.h>
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <set>
+#include <vector>
 
 #include "sim.h"
 #include "stream.h"
@@ -35,6 +38,13 @@
     if ((lost) == CUDA_ERROR_INVALID_CONTEXT || (lost) == CUDA_ERROR_CONTEXT_IS_DESTROYED) return lost; \
   } while (false)
 
+// Returns, and ends the captures of this thread, where there are any: the driver calls these "potentially unsafe"
+// calls, since a graph would not do again what they do.
+#define NOT_WHILE_THREAD_CAPTURES()                                                                   \
+  do {                                                                                                \
+    if (const CUresult status = simgpu::EndCapturesOfThread(); status != CUDA_SUCCESS) return status; \
+  } while (false)
+
 // Declares the stream behind a handle; returns where it cannot be used.
 #define NEED_STREAM(stream, handle, call) \
   simgpu::Stream* stream = nullptr;       \
@@ -47,11 +57,18 @@ using Guard = std::lock_guard<std::mutex>;
 struct Device {
   int ordinal;
   int retained = 0;
-  int lost = 0;  // CUresult
+  int lost = 0;  // CUresult of every call, until it is given back
+  // What it will be lost by: a fault of the work that comes after so many others. It is found by the next call that
+  // waits.
+  int64_t fault_in = 0;  // 0 where none is to come
+  int fault = 0;         // CUresult
+  bool faulted = false;
 };
 
 Device* DeviceAt(int ordinal);
-extern thread_local Device* current;
+// The contexts of this thread; the last one is current.
+std::vector<Device*>& Contexts();
+Device* Current();  // nullptr where there is none
 
 // What was made and not yet destroyed, by address. Under the lock.
 std::set<const void*>& Made();
@@ -64,13 +81,19 @@ CUresult CheckContext(const char* call);
 // The stream behind a handle, if it is one of the current device's and this
 // thread may use it now.
 CUresult Find(CUstream handle, const char* call, Stream** stream);
-// A call that the driver refuses while this thread captures, and with it the
-// capture.
+// A call that the driver refuses while a stream captures.
 CUresult NotWhileCapturing(const char* call, const Stream* stream);
+CUresult EndCapturesOfThread();
+// The streams that this thread captures.
+std::set<Stream*>& CapturesOfThread();
+// Waits for all that the device's streams had to do when it was called.
+void WaitFor(int device);
+// What a call returns that has waited: what the device is lost by.
+CUresult AfterWaiting(int device);
 // Whether these bytes are all a device's.
 bool OfDevice(uint64_t address, uint64_t size, int device, const char* call);
-// Every stream that lives, for MemFree. Under the lock.
-std::set<Stream*>& Streams();
+// Every stream that lives. Under the lock. Who waits for one holds it.
+std::map<const void*, std::shared_ptr<Stream>>& Streams();
 
 }  // namespace simgpu
 

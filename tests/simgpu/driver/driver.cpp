@@ -28,7 +28,8 @@ Work Copy(void* host, CUdeviceptr device, size_t size, Access access) {
     const Guard guard(Lock());
     PinnedMemory::Get().Hold(host, size, access);
   };
-  work.run = [=] {
+  work.run = [=](bool whole) {
+    const size_t bytes = whole ? size : size / 2;
     void* own = nullptr;
     void* there = nullptr;
     {
@@ -39,10 +40,12 @@ Work Copy(void* host, CUdeviceptr device, size_t size, Access access) {
     if (there == nullptr) {
       Violation("a copy uses device memory that was freed before its turn");
     } else if (access == Access::kRead) {
-      memcpy(there, own, size);
+      memcpy(there, own, bytes);
     } else {
-      memcpy(own, there, size);
+      memcpy(own, there, bytes);
     }
+  };
+  work.finish = [=] {
     const Guard guard(Lock());
     PinnedMemory::Get().Release(host, size, access);
   };
@@ -53,8 +56,22 @@ Work Copy(void* host, CUdeviceptr device, size_t size, Access access) {
 
 EXPORT void simgpu_lose(int device, int status) {
   const Guard guard(Lock());
-  if (Device* lost = DeviceAt(device)) lost->lost = status;
+  Device* const lost = DeviceAt(device);
+  if (lost == nullptr) return;
+  lost->lost = status;
+  lost->fault_in = 0;
+  lost->faulted = false;
 }
+
+EXPORT void simgpu_fault(int device, int64_t nth, int status) {
+  const Guard guard(Lock());
+  Device* const lost = DeviceAt(device);
+  if (lost == nullptr) return;
+  lost->fault_in = nth;
+  lost->fault = status;
+}
+
+EXPORT void simgpu_pin(int64_t microseconds) { PinTime::Get().Set(static_cast<uint64_t>(microseconds)); }
 
 // --- the driver and its devices ---
 
@@ -78,9 +95,12 @@ EXPORT CUresult cuGetErrorName(CUresult error, const char** name) {
     NAME(CUDA_ERROR_INVALID_HANDLE);
     NAME(CUDA_ERROR_INVALID_IMAGE);
     NAME(CUDA_ERROR_NOT_FOUND);
+    NAME(CUDA_ERROR_ECC_UNCORRECTABLE);
+    NAME(CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
     NAME(CUDA_ERROR_ILLEGAL_ADDRESS);
     NAME(CUDA_ERROR_LAUNCH_FAILED);
-    NAME(CUDA_ERROR_ECC_UNCORRECTABLE);
+    NAME(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+    NAME(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
     NAME(CUDA_ERROR_UNKNOWN);
 #undef NAME
     default:
@@ -160,13 +180,62 @@ EXPORT CUresult cuDevicePrimaryCtxRelease(CUdevice device) {
   }
   --of->retained;
   --Live().contexts;
+  // a fault that no call has found is not forgotten with the context
+  if (of->retained == 0 && of->faulted && of->lost == 0) of->lost = of->fault;
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxPushCurrent(CUcontext context) {
+  ENTER("cuCtxPushCurrent");
+  if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  Contexts().push_back(reinterpret_cast<Device*>(context));
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxPopCurrent(CUcontext* context) {
+  ENTER("cuCtxPopCurrent");
+  if (Contexts().empty()) {
+    Violation("cuCtxPopCurrent with no context current on its thread");
+    return CUDA_ERROR_INVALID_CONTEXT;
+  }
+  if (context != nullptr) *context = reinterpret_cast<CUcontext>(Current());
+  Contexts().pop_back();
+  return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxGetCurrent(CUcontext* context) {
+  ENTER("cuCtxGetCurrent");
+  *context = reinterpret_cast<CUcontext>(Current());
   return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuCtxSetCurrent(CUcontext context) {
   ENTER("cuCtxSetCurrent");
-  current = reinterpret_cast<Device*>(context);
+  if (!Contexts().empty()) Contexts().pop_back();
+  if (context != nullptr) Contexts().push_back(reinterpret_cast<Device*>(context));
   return CUDA_SUCCESS;
+}
+
+EXPORT CUresult cuCtxSynchronize() {
+  NEED_CONTEXT("cuCtxSynchronize");
+  const int device = Current()->ordinal;
+  NOT_WHILE_THREAD_CAPTURES();
+  bool captured = false;
+  {
+    // those of other threads too: it would wait for what is not to be done
+    const Guard guard(Lock());
+    for (const auto& [handle, stream] : Streams()) {
+      if (stream->device != device || !stream->Capturing()) continue;
+      stream->FailCapture();
+      captured = true;
+    }
+  }
+  if (captured) {
+    Violation("cuCtxSynchronize ends the capture of another thread");
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  }
+  WaitFor(device);
+  return AfterWaiting(device);
 }
 
 // --- memory ---
@@ -175,15 +244,16 @@ EXPORT CUresult cuMemGetInfo(size_t* free, size_t* total) {
   NEED_CONTEXT("cuMemGetInfo");
   const Guard guard(Lock());
   *total = Settings::Get().memory;
-  *free = *total - DeviceMemory::Get().Used(current->ordinal);
+  *free = *total - DeviceMemory::Get().Used(Current()->ordinal);
   return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuMemAlloc(CUdeviceptr* address, size_t size) {
   NEED_CONTEXT("cuMemAlloc");
+  NOT_WHILE_THREAD_CAPTURES();
   if (size == 0) return CUDA_ERROR_INVALID_VALUE;
   const Guard guard(Lock());
-  *address = DeviceMemory::Get().Allocate(current->ordinal, size);
+  *address = DeviceMemory::Get().Allocate(Current()->ordinal, size);
   if (*address == 0) return CUDA_ERROR_OUT_OF_MEMORY;
   ++Live().allocations;
   return CUDA_SUCCESS;
@@ -191,8 +261,11 @@ EXPORT CUresult cuMemAlloc(CUdeviceptr* address, size_t size) {
 
 EXPORT CUresult cuMemFree(CUdeviceptr address) {
   NEED_CONTEXT_TO_FREE(lost, "cuMemFree");
+  NOT_WHILE_THREAD_CAPTURES();
+  WaitFor(Current()->ordinal);
+  const CUresult status = AfterWaiting(Current()->ordinal);
   const Guard guard(Lock());
-  for (Stream* stream : Streams()) {
+  for (const auto& [handle, stream] : Streams()) {  // as another thread has it do meanwhile
     if (stream->Uses(address, 1)) Violation("cuMemFree of memory that a stream still uses");
   }
   if (!DeviceMemory::Get().Free(address)) {
@@ -200,11 +273,13 @@ EXPORT CUresult cuMemFree(CUdeviceptr address) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   --Live().allocations;
-  return lost;
+  return lost != CUDA_SUCCESS ? lost : status;
 }
 
 EXPORT CUresult cuMemHostAlloc(void** address, size_t size, unsigned int) {
   NEED_CONTEXT("cuMemHostAlloc");
+  NOT_WHILE_THREAD_CAPTURES();
+  PinTime::Get().Take(size);
   const Guard guard(Lock());
   *address = PinnedMemory::Get().Allocate(size);
   if (*address == nullptr) return size == 0 ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_OUT_OF_MEMORY;
@@ -214,6 +289,15 @@ EXPORT CUresult cuMemHostAlloc(void** address, size_t size, unsigned int) {
 
 EXPORT CUresult cuMemFreeHost(void* address) {
   NEED_CONTEXT_TO_FREE(lost, "cuMemFreeHost");
+  NOT_WHILE_THREAD_CAPTURES();
+  WaitFor(Current()->ordinal);
+  const CUresult status = AfterWaiting(Current()->ordinal);
+  uint64_t size = 0;
+  {
+    const Guard guard(Lock());
+    size = PinnedMemory::Get().SizeOf(address);
+  }
+  PinTime::Get().Take(size);
   const Guard guard(Lock());
   if (PinnedMemory::Get().Busy(address)) {
     Violation("cuMemFreeHost of memory that a copy still uses");
@@ -224,7 +308,7 @@ EXPORT CUresult cuMemFreeHost(void* address) {
     return CUDA_ERROR_INVALID_VALUE;
   }
   --Live().pinned;
-  return lost;
+  return lost != CUDA_SUCCESS ? lost : status;
 }
 
 EXPORT CUresult cuMemcpyHtoDAsync(CUdeviceptr to, const void* from, size_t size, CUstream handle) {

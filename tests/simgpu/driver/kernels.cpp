@@ -2,12 +2,44 @@
 
 #include <vector>
 
-#include "host.h"
 #include "memory.h"
 #include "sim.h"
 
-namespace simgpu {
+// The kernels themselves, with the little of CUDA that they use.
 namespace {
+thread_local simgpu::Dim gridDim, blockDim, blockIdx, threadIdx;
+}
+#define __global__
+#define __launch_bounds__(threads, blocks)
+#include "kernels.cu"
+
+namespace simgpu {
+
+// The least of what GPUs take (CUDA's table of compute capabilities), and the kernels' own bound.
+bool Launch::Fits() const {
+  constexpr uint64_t kThreads = 256;
+  const uint64_t threads = uint64_t{block.x} * block.y * block.z;
+  return grid.x != 0 && grid.y != 0 && grid.z != 0 && threads != 0 && grid.x <= 0x7fffffff && grid.y <= 65535 &&
+         grid.z <= 65535 && block.x <= 1024 && block.y <= 1024 && block.z <= 64 && threads <= kThreads;
+}
+
+namespace {
+
+void Run(void (*kernel)(const trtdet_block*), const trtdet_block& block, const Launch& launch, bool whole) {
+  const uint64_t blocks = uint64_t{launch.grid.x} * launch.grid.y * launch.grid.z;
+  gridDim = launch.grid;
+  blockDim = launch.block;
+  for (uint64_t n = 0; n < (whole ? blocks : blocks / 2); ++n) {
+    const uint64_t rows = n / launch.grid.x;
+    blockIdx = {static_cast<unsigned int>(n % launch.grid.x), static_cast<unsigned int>(rows % launch.grid.y),
+                static_cast<unsigned int>(rows / launch.grid.y)};
+    for (threadIdx.z = 0; threadIdx.z < blockDim.z; ++threadIdx.z) {
+      for (threadIdx.y = 0; threadIdx.y < blockDim.y; ++threadIdx.y) {
+        for (threadIdx.x = 0; threadIdx.x < blockDim.x; ++threadIdx.x) kernel(&block);
+      }
+    }
+  }
+}
 
 // Replaces a device address in a copy of a block by the host memory behind
 // size bytes of it. Returns whether all of these are in one allocation.
@@ -83,15 +115,16 @@ bool PlaceDecode(Placed& to, unsigned int views) {
   return true;
 }
 
-void Letterbox(uint64_t address, unsigned int) {
+void Letterbox(uint64_t address, const Launch& launch, bool whole) {
   Placed placed;
-  if (PlaceBlock(address, placed) && PlaceLetterbox(placed)) trtdet_host_letterbox(&placed.block);
+  if (PlaceBlock(address, placed) && PlaceLetterbox(placed)) Run(trtdet_letterbox_kernel, placed.block, launch, whole);
 }
 
-void Decode(uint64_t address, unsigned int views) {
+void Decode(uint64_t address, const Launch& launch, bool whole) {
   Placed placed;
-  if (PlaceBlock(address, placed) && PlaceDecode(placed, views)) {
-    trtdet_host_decode(&placed.block, static_cast<int32_t>(views));
+  // the grid's y is a view
+  if (PlaceBlock(address, placed) && PlaceDecode(placed, launch.grid.y)) {
+    Run(trtdet_decode_kernel, placed.block, launch, whole);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
@@ -149,6 +150,33 @@ void PinnedMemory::Release(const void* address, uint64_t size, Access access) {
 bool PinnedMemory::Busy(const void* address) const {
   const auto it = Find(address, 0);
   return it != blocks_.end() && !(it->second.reading.empty() && it->second.writing.empty());
+}
+
+uint64_t PinnedMemory::SizeOf(const void* address) const {
+  const auto it = blocks_.find(reinterpret_cast<uint64_t>(address));
+  return it == blocks_.end() ? 0 : it->second.size;
+}
+
+PinTime& PinTime::Get() {
+  static auto* const time = new PinTime();
+  return *time;
+}
+
+PinTime::PinTime() : microseconds_(Settings::Get().pin_us) {}
+
+void PinTime::Set(uint64_t microseconds) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  microseconds_ = microseconds;
+  changed_.notify_all();
+}
+
+void PinTime::Take(uint64_t size) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (microseconds_ != 0) {
+    const auto end = begin + std::chrono::microseconds(microseconds_ * size / (1 << 20));
+    if (changed_.wait_until(lock, end) == std::cv_status::timeout) return;
+  }
 }
 
 }  // namespace simgpu

@@ -3,9 +3,11 @@
 #ifndef TRTDET_TESTS_SIMGPU_DRIVER_MEMORY_H_
 #define TRTDET_TESTS_SIMGPU_DRIVER_MEMORY_H_
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <mutex>
 
 namespace simgpu {
 
@@ -54,6 +56,7 @@ class PinnedMemory {
   void Hold(const void* address, uint64_t size, Access access);
   void Release(const void* address, uint64_t size, Access access);
   bool Busy(const void* address) const;
+  uint64_t SizeOf(const void* address) const;  // 0 where no pinned memory begins there
   // Where the simulator itself finds the bytes.
   void* Own(const void* address) const;
 
@@ -67,6 +70,23 @@ class PinnedMemory {
   static void Protect(uint64_t address, const Block& block, uint64_t page);
 
   std::map<uint64_t, Block> blocks_;
+};
+
+// How long it takes to pin memory and to let go of it. Calls are made without the lock.
+class PinTime {
+ public:
+  static PinTime& Get();
+
+  // Sets the microseconds of a MiB, also for those who are taking their time.
+  void Set(uint64_t microseconds);
+  void Take(uint64_t size);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  uint64_t microseconds_;  // SIMGPU_PIN_US
+
+  PinTime();
 };
 
 }  // namespace simgpu

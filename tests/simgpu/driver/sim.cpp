@@ -19,6 +19,7 @@ uint64_t Number(const char* name, uint64_t otherwise) {
 struct Called {
   int64_t count = 0;
   int64_t fail_at = 0;  // 0 is never
+  bool for_good = false;
   int status = 0;
 };
 
@@ -46,6 +47,7 @@ const Settings& Settings::Get() {
     s.network_us = Number("SIMGPU_NETWORK_US", 0);
     s.instant = s.network_us > 0 || Number("SIMGPU_INSTANT", 0) != 0;
     s.seed = Number("SIMGPU_SEED", 1);
+    s.pin_us = Number("SIMGPU_PIN_US", 0);
     s.memory = Number("SIMGPU_MEMORY", 4ULL << 30);
     return s;
   }();
@@ -62,7 +64,9 @@ CUresult Enter(const char* call) {
   const std::lock_guard<std::mutex> lock(CallLock());
   Called& called = Calls()[call];
   ++called.count;
-  return called.count == called.fail_at ? static_cast<CUresult>(called.status) : CUDA_SUCCESS;
+  const bool fails =
+      called.fail_at != 0 && (called.for_good ? called.count >= called.fail_at : called.count == called.fail_at);
+  return fails ? static_cast<CUresult>(called.status) : CUDA_SUCCESS;
 }
 
 std::mutex& Lock() {
@@ -79,7 +83,7 @@ Counts& Live() {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-EXPORT void simgpu_fail(const char* call, int64_t nth, int status) {
+static void Fail(const char* call, int64_t nth, int status, bool for_good) {
   const std::lock_guard<std::mutex> lock(simgpu::CallLock());
   if (*call == '\0') {
     for (auto& [name, called] : simgpu::Calls()) called.fail_at = 0;
@@ -88,7 +92,12 @@ EXPORT void simgpu_fail(const char* call, int64_t nth, int status) {
   simgpu::Called& called = simgpu::Calls()[call];
   called.fail_at = called.count + nth;
   called.status = status;
+  called.for_good = for_good;
 }
+
+EXPORT void simgpu_fail(const char* call, int64_t nth, int status) { Fail(call, nth, status, false); }
+
+EXPORT void simgpu_fail_from(const char* call, int64_t nth, int status) { Fail(call, nth, status, true); }
 
 EXPORT int simgpu_enter(const char* entry) { return simgpu::Enter(entry); }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "calls.h"
 #include "sim.h"
 
 namespace simgpu {
@@ -75,15 +76,46 @@ void Stream::Put(Work work) {
   if (Settings::Get().instant && !work.marks && !work.takes_time) return;
   if (work.start) work.start();
   work.put = std::chrono::steady_clock::now();
-  if (Settings::Get().inline_) return Run(work);
+  if (Settings::Get().inline_) return Do(work);
   const std::lock_guard<std::mutex> lock(mutex_);
   queue_.push_back(std::move(work));
+  ++put_;
   changed_.notify_all();
 }
 
-void Stream::Run(const Work& work) {
+void Stream::BeginCapture() {
+  capture_ = std::make_unique<Graph>();
+  capture_failed_ = false;
+  capturing_ = true;
+}
+
+std::unique_ptr<Graph> Stream::EndCapture() {
+  capturing_ = false;
+  capture_failed_ = false;
+  return std::move(capture_);
+}
+
+namespace {
+
+// How much of the next work a device does.
+enum class Part { kAll, kHalf, kNone };
+
+Part NextPart(int device, bool marks) {
+  const Guard guard(Lock());
+  Device* const of = DeviceAt(device);
+  if (of->lost != 0 || of->faulted) return Part::kNone;
+  if (marks || of->fault_in == 0 || --of->fault_in > 0) return Part::kAll;
+  of->faulted = true;
+  return Part::kHalf;
+}
+
+}  // namespace
+
+void Stream::Do(const Work& work) const {
   StreamTime() = std::max(StreamTime(), work.put);
-  work.run();
+  const Part part = NextPart(device, work.marks);
+  if (work.run && part != Part::kNone) work.run(part == Part::kAll);
+  if (work.finish) work.finish();
 }
 
 // Goes on often at once, sometimes late enough for others to go first.
@@ -103,21 +135,20 @@ void Stream::Loop() {
   while (true) {
     changed_.wait(lock, [this] { return closing_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    running_ = true;
     const Work& work = queue_.front();  // it stays there until it is done, for Uses
     lock.unlock();
     if (Settings::Get().network_us == 0) Dawdle();
-    Run(work);
+    Do(work);
     lock.lock();
     queue_.pop_front();
-    running_ = false;
+    ++done_;
     changed_.notify_all();
   }
 }
 
 void Stream::Wait() {
   std::unique_lock<std::mutex> lock(mutex_);
-  changed_.wait(lock, [this] { return queue_.empty() && !running_; });
+  changed_.wait(lock, [this, until = put_] { return done_ >= until; });
 }
 
 bool Stream::Uses(uint64_t address, uint64_t size) {

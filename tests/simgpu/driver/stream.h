@@ -5,6 +5,7 @@
 
 #include <cuda.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -24,9 +25,11 @@ namespace simgpu {
 // One thing for a stream to do.
 struct Work {
   std::function<void()> start;  // when it is put in, by the thread that does; may be empty
-  std::function<void()> run;    // when its turn comes
-  bool marks = false;           // an event, and nothing else
-  bool takes_time = false;      // a network, where that is all that does
+  std::function<void(bool whole)>
+      run;                       // when its turn comes; not whole where the device fails in the middle; may be empty
+  std::function<void()> finish;  // behind that, and alone where the device has failed before; may be empty
+  bool marks = false;            // an event, and nothing else
+  bool takes_time = false;       // a network, where that is all that does
   std::chrono::steady_clock::time_point put;  // when it was put in
   // Device memory that it uses, as far as the call says: addresses and sizes.
   std::vector<std::pair<uint64_t, uint64_t>> uses;
@@ -78,27 +81,33 @@ class Stream {
   ~Stream();  // waits until all is done
 
   void Put(Work work);
+  // Until all is done that was put in before.
   void Wait();
   // Whether work that is not done yet uses any of these bytes.
   bool Uses(uint64_t address, uint64_t size);
 
-  void BeginCapture() { capture_ = std::make_unique<Graph>(); }
-  bool Capturing() const { return capture_ != nullptr; }
-  std::unique_ptr<Graph> EndCapture() { return std::move(capture_); }
+  void BeginCapture();
+  bool Capturing() const { return capturing_; }
+  // From here on until EndCapture nothing can be done with the stream.
+  void FailCapture() { capture_failed_ = true; }
+  bool CaptureFailed() const { return capture_failed_; }
+  std::unique_ptr<Graph> EndCapture();
 
   const int device;
   std::thread::id capturer;  // the one thread that may use it while it captures
 
  private:
   void Loop();
-  static void Run(const Work& work);
   void Dawdle();
+  void Do(const Work& work) const;
 
   std::unique_ptr<Graph> capture_;
+  std::atomic<bool> capturing_{false};
+  std::atomic<bool> capture_failed_{false};
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Work> queue_;
-  bool running_ = false;
+  uint64_t put_ = 0, done_ = 0;  // how much work, ever
   bool closing_ = false;
   std::mt19937_64 random_;
   std::thread thread_;

@@ -40,23 +40,22 @@ struct Executable {
 
 EXPORT CUresult cuStreamCreate(CUstream* handle, unsigned int) {
   NEED_CONTEXT("cuStreamCreate");
-  auto* const stream = new Stream(current->ordinal);
-  Register(stream, &Counts::streams);
+  const auto stream = std::make_shared<Stream>(Current()->ordinal);
+  Register(stream.get(), &Counts::streams);
   const Guard guard(Lock());
-  Streams().insert(stream);
-  *handle = reinterpret_cast<CUstream>(stream);
+  Streams()[stream.get()] = stream;
+  *handle = reinterpret_cast<CUstream>(stream.get());
   return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuStreamDestroy(CUstream handle) {
   NEED_CONTEXT_TO_FREE(lost, "cuStreamDestroy");
   if (!Unregister(handle, &Counts::streams, "cuStreamDestroy")) return CUDA_ERROR_INVALID_HANDLE;
-  auto* const stream = reinterpret_cast<Stream*>(handle);
-  {
-    const Guard guard(Lock());
-    Streams().erase(stream);
-  }
-  delete stream;
+  CapturesOfThread().erase(reinterpret_cast<Stream*>(handle));
+  std::shared_ptr<Stream> stream;  // gone, once all is done, when this ends
+  const Guard guard(Lock());
+  stream = std::move(Streams()[handle]);
+  Streams().erase(handle);
   return lost;
 }
 
@@ -67,15 +66,19 @@ EXPORT CUresult cuStreamSynchronize(CUstream handle) {
     return CUDA_ERROR_INVALID_HANDLE;
   }
   auto* const stream = reinterpret_cast<Stream*>(handle);
-  if (const CUresult status = NotWhileCapturing("cuStreamSynchronize", stream)) return status;
+  NOT_WHILE_THREAD_CAPTURES();
+  if (stream->Capturing()) {
+    stream->FailCapture();
+    Violation("cuStreamSynchronize ends the capture of another thread");
+    return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+  }
   stream->Wait();
-  const Guard guard(Lock());
-  return static_cast<CUresult>(DeviceAt(stream->device)->lost);
+  return AfterWaiting(stream->device);
 }
 
 EXPORT CUresult cuEventCreate(CUevent* handle, unsigned int flags) {
   NEED_CONTEXT("cuEventCreate");
-  auto* const event = new Event(current->ordinal, flags);
+  auto* const event = new Event(Current()->ordinal, flags);
   Register(event, &Counts::events);
   *handle = reinterpret_cast<CUevent>(event);
   return CUDA_SUCCESS;
@@ -98,7 +101,7 @@ EXPORT CUresult cuEventRecord(CUevent handle, CUstream on) {
   if (const CUresult status = NotWhileCapturing("cuEventRecord", stream)) return status;
   Work work;
   work.marks = true;
-  work.run = [mark = reinterpret_cast<Event*>(handle)->Next()] { mark->Reach(); };
+  work.finish = [mark = reinterpret_cast<Event*>(handle)->Next()] { mark->Reach(); };
   stream->Put(std::move(work));
   return CUDA_SUCCESS;
 }
@@ -117,7 +120,7 @@ EXPORT CUresult cuEventRecordWithFlags(CUevent handle, CUstream on, unsigned int
   Work work;
   work.marks = true;
   // of a graph, each launch reaches a mark of its own
-  work.run = [event = reinterpret_cast<Event*>(handle)] { event->Next()->Reach(); };
+  work.finish = [event = reinterpret_cast<Event*>(handle)] { event->Next()->Reach(); };
   stream->Put(std::move(work));
   return CUDA_SUCCESS;
 }
@@ -147,10 +150,10 @@ EXPORT CUresult cuEventSynchronize(CUevent handle) {
     Violation("cuEventSynchronize of an event that is not there");
     return CUDA_ERROR_INVALID_HANDLE;
   }
+  NOT_WHILE_THREAD_CAPTURES();
   auto* const event = reinterpret_cast<Event*>(handle);
   if (const auto mark = event->Last()) mark->Wait();
-  const Guard guard(Lock());
-  return static_cast<CUresult>(DeviceAt(event->device)->lost);
+  return AfterWaiting(event->device);
 }
 
 // --- kernels ---
@@ -214,17 +217,14 @@ EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned int x, unsigned int y
     return CUDA_ERROR_INVALID_HANDLE;
   }
   const auto* const function = reinterpret_cast<const Function*>(handle);
-  if (x == 0 || y == 0 || z == 0 || y > 65535 || z > 65535 || block_x * block_y * block_z - 1 > 1023) {
-    Violation("cuLaunchKernel with a grid or block that no GPU takes");
-    return CUDA_ERROR_INVALID_VALUE;
-  }
+  const Launch launch{{x, y, z}, {block_x, block_y, block_z}};
+  if (!launch.Fits()) return CUDA_ERROR_INVALID_VALUE;
   uint64_t block = 0;
   memcpy(&block, parameters[0], sizeof block);
   if (!OfDevice(block, 1, stream->device, "cuLaunchKernel")) return CUDA_ERROR_INVALID_VALUE;
   Work work;
   work.uses = {{block, 1}};
-  // the decode kernel's y is its view
-  work.run = [kernel = function->kernel, block, y] { kernel(block, y); };
+  work.run = [kernel = function->kernel, block, launch](bool whole) { kernel(block, launch, whole); };
   stream->Put(std::move(work));
   return CUDA_SUCCESS;
 }
@@ -249,10 +249,13 @@ EXPORT CUresult cuLaunchHostFunc(CUstream on, CUhostFn function, void* data) {
   NEED_CONTEXT("cuLaunchHostFunc");
   NEED_STREAM(stream, on, "cuLaunchHostFunc");
   Work work;
-  work.run = [=] { function(data); };
+  // the driver does not call it where the context has failed
+  work.run = [=](bool whole) {
+    if (whole) function(data);
+  };
   if (Settings::Get().network_us > 0) {
     work.takes_time = true;
-    work.run = [device = stream->device] { TakeTime(device); };
+    work.run = [device = stream->device](bool) { TakeTime(device); };
   }
   stream->Put(std::move(work));
   return CUDA_SUCCESS;
@@ -274,7 +277,13 @@ EXPORT CUresult cuStreamBeginCapture(CUstream on, CUstreamCaptureMode mode) {
   if (const CUresult status = NotWhileCapturing("cuStreamBeginCapture", stream)) return status;
   stream->capturer = std::this_thread::get_id();
   stream->BeginCapture();
+  CapturesOfThread().insert(stream);
   return CUDA_SUCCESS;
+}
+
+static std::unique_ptr<Graph> EndCapture(Stream* stream) {
+  CapturesOfThread().erase(stream);
+  return stream->EndCapture();
 }
 
 EXPORT CUresult cuStreamEndCapture(CUstream on, CUgraph* handle) {
@@ -282,15 +291,19 @@ EXPORT CUresult cuStreamEndCapture(CUstream on, CUgraph* handle) {
   if (refused == CUDA_SUCCESS) refused = CheckContext("cuStreamEndCapture");
   if (refused != CUDA_SUCCESS) {
     // a capture that fails has ended too
-    if (IsMade(on)) reinterpret_cast<Stream*>(on)->EndCapture();
+    if (IsMade(on)) EndCapture(reinterpret_cast<Stream*>(on));
     return refused;
   }
-  NEED_STREAM(stream, on, "cuStreamEndCapture");
+  Stream* stream = nullptr;
+  const CUresult found = Find(on, "cuStreamEndCapture", &stream);
+  *handle = nullptr;
+  if (found == CUDA_ERROR_STREAM_CAPTURE_INVALIDATED) EndCapture(stream);
+  if (found != CUDA_SUCCESS) return found;
   if (!stream->Capturing()) {
     Violation("cuStreamEndCapture of a stream that does not capture");
     return CUDA_ERROR_ILLEGAL_STATE;
   }
-  Graph* const graph = stream->EndCapture().release();
+  Graph* const graph = EndCapture(stream).release();
   Register(graph, &Counts::graphs);
   *handle = reinterpret_cast<CUgraph>(graph);
   return CUDA_SUCCESS;
