@@ -15,6 +15,10 @@ package simgpu
 // static void fail(void *f, const char *call, int64_t nth, int status) {
 //   ((void (*)(const char *, int64_t, int))f)(call, nth, status);
 // }
+// static void fault(void *f, int device, int64_t nth, int status) {
+//   ((void (*)(int, int64_t, int))f)(device, nth, status);
+// }
+// static void pin(void *f, int64_t us) { ((void (*)(int64_t))f)(us); }
 // static int64_t calls(void *f, const char *call) { return ((int64_t(*)(const char *))f)(call); }
 // static simgpu_counts count(void *f) { return ((simgpu_counts(*)(void))f)(); }
 // static void lose(void *f, int device, int status) { ((void (*)(int, int))f)(device, status); }
@@ -31,6 +35,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -78,10 +83,16 @@ func symbol(name string) unsafe.Pointer {
 
 // Fail has the nth call (1 is the next) of a name, such as cuMemAlloc, fail with
 // a CUresult; "" forgets all of these.
-func Fail(call string, nth int64, status int) {
+func Fail(call string, nth int64, status int) { failBy("simgpu_fail", call, nth, status) }
+
+// FailFrom has the nth call of a name and every one after it fail with a
+// CUresult, until Fail forgets it.
+func FailFrom(call string, nth int64, status int) { failBy("simgpu_fail_from", call, nth, status) }
+
+func failBy(function, call string, nth int64, status int) {
 	c := C.CString(call)
 	defer C.free(unsafe.Pointer(c))
-	C.fail(symbol("simgpu_fail"), c, C.int64_t(nth), C.int(status))
+	C.fail(symbol(function), c, C.int64_t(nth), C.int(status))
 }
 
 // Calls returns how often a call of a name was made.
@@ -101,8 +112,20 @@ func Called() []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == 0 })
 }
 
-// Lose has every call on a device fail with a CUresult; 0 gives it back.
+// Lose has every call on a device fail with a CUresult, in contexts that are
+// made anew too; 0 makes of it what a new process would find.
 func Lose(device, status int) { C.lose(symbol("simgpu_lose"), C.int(device), C.int(status)) }
+
+// Fault has the nth copy, kernel or network (1 is the next) of a device's
+// streams fail when its turn comes: it is done by half, and from the next call
+// on that waits for the device all is as after Lose.
+func Fault(device int, nth int64, status int) {
+	C.fault(symbol("simgpu_fault"), C.int(device), C.int64_t(nth), C.int(status))
+}
+
+// Pin has it take a time to pin a MiB of host memory, or to let go of it, also
+// where it is under way. Nobody else waits for it.
+func Pin(mib time.Duration) { C.pin(symbol("simgpu_pin"), C.int64_t(mib.Microseconds())) }
 
 // Counts is what lives on the devices, and what was done that must not be.
 type Counts struct {
@@ -142,7 +165,7 @@ func CheckClean(t *testing.T) {
 // letGo are the calls that free: where one of them fails there is nothing left
 // to do but to say so.
 var letGo = []string{
-	"cuCtxSetCurrent", "cuMemFree", "cuMemFreeHost", "cuModuleUnload", "cuStreamDestroy", "cuEventDestroy",
+	"cuCtxPushCurrent", "cuCtxPopCurrent", "cuMemFree", "cuMemFreeHost", "cuModuleUnload", "cuStreamDestroy", "cuEventDestroy",
 	"cuDevicePrimaryCtxRelease", "cuStreamSynchronize", "cuGraphDestroy", "cuGraphExecDestroy",
 }
 

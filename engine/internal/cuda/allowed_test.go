@@ -13,15 +13,15 @@ import (
 // allowed are the functions and methods of gorgonia.org/cu that are used. Each
 // was tried and does what the driver's call of that name does. Of the rest,
 // Ctx and its kin destroy contexts in finalizers, PtrAttribute and LoadDataEx
-// read memory that they should not, and Query and CurrentContext allocate.
+// read memory that they should not, and Query, CurrentContext and PopCurrentCtx allocate.
 var allowed = []string{
-	"NumDevices", "GetDevice", "SetCurrentContext", "MemInfo", "MemAlloc", "MemFree", "MemcpyHtoDAsync", "MemcpyDtoHAsync",
+	"NumDevices", "GetDevice", "PushCurrentCtx", "MemInfo", "MemAlloc", "MemFree", "MemcpyHtoDAsync", "MemcpyDtoHAsync",
 	"MakeStream", "MakeEvent", "DestroyEvent", "LoadData",
 	// types and constants
 	"Device", "CUContext", "DevicePtr", "Stream", "Event", "Module", "Function", "NonBlocking", "BlockingSyncEvent", "DisableTiming",
 }
 
-// TestAllowedCalls holds this package to them. Methods are not seen here: they
+// TestAllowedCalls holds this package, but for its tests, to them. Methods are not seen here: they
 // are few, and each is in a line with the name of the driver's call.
 func TestAllowedCalls(t *testing.T) {
 	names, err := os.ReadDir(".")
@@ -30,7 +30,7 @@ func TestAllowedCalls(t *testing.T) {
 	}
 	used := map[string]bool{}
 	for _, entry := range names {
-		if !strings.HasSuffix(entry.Name(), ".go") {
+		if !strings.HasSuffix(entry.Name(), ".go") || strings.HasSuffix(entry.Name(), "_test.go") {
 			continue
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), entry.Name(), nil, 0)

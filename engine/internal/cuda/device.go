@@ -1,5 +1,14 @@
 package cuda
 
+// #include <cuda.h>
+//
+// // Whose pointer Go would allocate.
+// static CUresult pop_context(void) {
+//   CUcontext popped;
+//   return cuCtxPopCurrent(&popped);
+// }
+import "C"
+
 import (
 	"errors"
 	"fmt"
@@ -71,14 +80,21 @@ func OpenDevice(ordinal int) (*Device, error) {
 // String returns "cuda:0".
 func (d *Device) String() string { return fmt.Sprintf("cuda:%d", d.Ordinal) }
 
-// Do calls f on one thread with the device's context current there. f must not
-// wait for the device or for another goroutine.
-func (d *Device) Do(f func() error) error {
+// Do calls f on one thread with the device's context current there. What was
+// current before is so again afterwards: the thread may be one on which the
+// program uses CUDA by itself. f must not wait for the device or for another
+// goroutine.
+func (d *Device) Do(f func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := cu.SetCurrentContext(d.context); err != nil {
-		return refused("cuCtxSetCurrent", err)
+	if err := cu.PushCurrentCtx(d.context); err != nil {
+		return refused("cuCtxPushCurrent", err)
 	}
+	defer func() {
+		if popped := failed("cuCtxPopCurrent", C.pop_context()); err == nil {
+			err = popped
+		}
+	}()
 	return f()
 }
 

@@ -96,7 +96,7 @@ func TestErrors(t *testing.T) {
 	if simgpu.Real() {
 		t.Skip("a real driver does not fail when it is told to")
 	}
-	if _, err := OpenDevice(99); err == nil || !strings.Contains(err.Error(), "cuDeviceGet: CUDA_ERROR_INVALID_DEVICE: there is 1 GPU, cuda:0") {
+	if _, err := OpenDevice(99); err == nil || !strings.Contains(err.Error(), "cuDeviceGet: CUDA_ERROR_INVALID_DEVICE: there are 2 GPUs, cuda:0 to cuda:1") {
 		t.Errorf("device 99: %v", err)
 	}
 	simgpu.CheckClean(t)

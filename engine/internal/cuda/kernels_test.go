@@ -21,7 +21,7 @@ type machine struct {
 }
 
 func TestMain(m *testing.M) {
-	if err := simgpu.Use(1); err != nil {
+	if err := simgpu.Use(2); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
