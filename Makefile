@@ -44,7 +44,7 @@ build: library ## build/out/bin/trtdet
 
 simgpu: library ## the simulated GPU that tests run on where there is none: build/out/simgpu
 	@cmake --preset release -DTRTDET_SIMGPU=ON >$(OUT)/cmake.log || { cat $(OUT)/cmake.log; exit 1; }
-	@cmake --build --preset release --target simgpu simgpu_tensorrt
+	@cmake --build --preset release --target simgpu simgpu_nvml simgpu_tensorrt
 
 install: build ## trtdet, and what a Go module of your own is built with, into PREFIX (/usr/local)
 	@build/install.sh "$(PREFIX)"

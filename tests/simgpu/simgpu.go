@@ -22,6 +22,11 @@ package simgpu
 // static int64_t calls(void *f, const char *call) { return ((int64_t(*)(const char *))f)(call); }
 // static simgpu_counts count(void *f) { return ((simgpu_counts(*)(void))f)(); }
 // static void lose(void *f, int device, int status) { ((void (*)(int, int))f)(device, status); }
+// static void nvml_load(void *f, int device, int utilization, uint64_t used) {
+//   ((void (*)(int, int, uint64_t))f)(device, utilization, used);
+// }
+// static void nvml_xid(void *f, int device, uint64_t xid) { ((void (*)(int, uint64_t))f)(device, xid); }
+// static int64_t nvml_live(void *f) { return ((int64_t(*)(void))f)(); }
 // static void called(void *f, char *names, int64_t size) { ((void (*)(char *, int64_t))f)(names, size); }
 import "C"
 
@@ -42,15 +47,17 @@ import (
 // Real reports whether the tests are to run on the machine's own GPU.
 func Real() bool { return os.Getenv("TRTDET_GPU") != "" }
 
-var library unsafe.Pointer
+// The driver and NVML.
+var library, management unsafe.Pointer
 
 var count = 1
 
 // Devices is how many GPUs there are to test on.
 func Devices() int { return count }
 
-// Use makes the simulated driver with a number of GPUs, and its TensorRT, this
-// process's, before the first CUDA call. Where Real it does not.
+// Use makes the simulated driver with a number of GPUs, its NVML and its
+// TensorRT this process's, before the first call of any of them. Where Real it
+// does not. A child process finds NVML by LD_LIBRARY_PATH.
 func Use(devices int) error {
 	if Real() {
 		var err error
@@ -63,19 +70,23 @@ func Use(devices int) error {
 		_, file, _, _ := runtime.Caller(0)
 		folder = filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu")
 	}
-	path := filepath.Join(folder, "libcuda.so.1")
-	name := C.CString(path)
-	defer C.free(unsafe.Pointer(name))
-	if library = C.dlopen(name, C.RTLD_NOW|C.RTLD_LOCAL); library == nil {
-		return fmt.Errorf("%s: %s: run make simgpu", path, C.GoString(C.dlerror()))
+	// who asks the loader for NVML's name later gets what has that name already
+	for name, handle := range map[string]*unsafe.Pointer{"libcuda.so.1": &library, "libnvidia-ml.so.1": &management} {
+		path := C.CString(filepath.Join(folder, name))
+		defer C.free(unsafe.Pointer(path))
+		if *handle = C.dlopen(path, C.RTLD_NOW|C.RTLD_LOCAL); *handle == nil {
+			return fmt.Errorf("%s: %s: run make simgpu", C.GoString(path), C.GoString(C.dlerror()))
+		}
 	}
 	return errors.Join(
 		os.Setenv("SIMGPU_DEVICES", strconv.Itoa(devices)),
-		os.Setenv("TRTDET_LIBCUDA", path),
+		os.Setenv("TRTDET_LIBCUDA", filepath.Join(folder, "libcuda.so.1")),
 		os.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "libtensorrt_sim.so")))
 }
 
-func symbol(name string) unsafe.Pointer {
+func symbol(name string) unsafe.Pointer { return symbolOf(library, name) }
+
+func symbolOf(library unsafe.Pointer, name string) unsafe.Pointer {
 	c := C.CString(name)
 	defer C.free(unsafe.Pointer(c))
 	return C.dlsym(library, c)
@@ -127,15 +138,28 @@ func Fault(device int, nth int64, status int) {
 // where it is under way. Nobody else waits for it.
 func Pin(mib time.Duration) { C.pin(symbol("simgpu_pin"), C.int64_t(mib.Microseconds())) }
 
+// Load has NVML say that a device's GPU is busy for a percentage of the time, and
+// that others use some bytes of its memory.
+func Load(device, utilization int, used uint64) {
+	C.nvml_load(symbolOf(management, "simgpu_nvml_load"), C.int(device), C.int(utilization), C.uint64_t(used))
+}
+
+// Xid has NVML report a critical error of a device's GPU.
+func Xid(device int, xid uint64) {
+	C.nvml_xid(symbolOf(management, "simgpu_nvml_xid"), C.int(device), C.uint64_t(xid))
+}
+
 // Counts is what lives on the devices, and what was done that must not be.
 type Counts struct {
 	Contexts, Allocations, Pinned, Streams, Events, Modules, Graphs, Executables int
 	Violations                                                                   int
+	// NVML is how many of its event sets live, and how often it is to be shut down.
+	NVML int
 }
 
 // Live is how many things there are on the devices.
 func (c Counts) Live() int {
-	return c.Contexts + c.Allocations + c.Pinned + c.Streams + c.Events + c.Modules + c.Graphs + c.Executables
+	return c.Contexts + c.Allocations + c.Pinned + c.Streams + c.Events + c.Modules + c.Graphs + c.Executables + c.NVML
 }
 
 // Count returns the counts of this moment.
@@ -143,7 +167,7 @@ func Count() Counts {
 	c := C.count(symbol("simgpu_count"))
 	return Counts{
 		int(c.contexts), int(c.allocations), int(c.pinned), int(c.streams), int(c.events), int(c.modules), int(c.graphs), int(c.executables),
-		int(c.violations),
+		int(c.violations), int(C.nvml_live(symbolOf(management, "simgpu_nvml_live"))),
 	}
 }
 

@@ -40,6 +40,27 @@ void simgpu_fault(int device, int64_t nth, int status);
 /* Has pinning, and letting go of, a MiB of host memory take so long, also where it is under way. */
 void simgpu_pin(int64_t microseconds);
 
+/* For the simulated NVML: what a device is. A part's UUID ends with its number instead. Returns 0 where there is none.
+ */
+typedef struct simgpu_device {
+  unsigned char uuid[16]; /* of the whole GPU */
+  int parts;              /* that MIG made of it; the first is the device */
+  uint64_t memory, used;  /* bytes of it all, and of them this process's */
+} simgpu_device;
+
+int simgpu_describe(int device, simgpu_device* is);
+
+/*
+ * Of libnvidia-ml.so.1, which stands beside. A GPU has the number of its device here, though NVML counts the other way
+ * round: how busy it is, in percent, and how many bytes others use; SIMGPU_UTILIZATION=50,0,30 says the first of the
+ * GPUs where the process begins.
+ */
+void simgpu_nvml_load(int device, int utilization, uint64_t used);
+/* Reports a critical error (Xid) of a GPU. */
+void simgpu_nvml_xid(int device, uint64_t xid);
+/* Returns how many event sets live, and how often NVML is to be shut down still. */
+int64_t simgpu_nvml_live(void);
+
 /* For the simulated TensorRT: whether a CUstream is being captured. */
 int simgpu_capturing(void* stream);
 /* For the simulated TensorRT: writes down what a program must not do. */

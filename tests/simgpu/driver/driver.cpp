@@ -71,6 +71,17 @@ EXPORT void simgpu_fault(int device, int64_t nth, int status) {
   lost->fault = status;
 }
 
+EXPORT int simgpu_describe(int device, struct simgpu_device* is) {
+  if (DeviceAt(device) == nullptr) return 0;
+  const Settings& settings = Settings::Get();
+  memset(is->uuid, 'a' + device, sizeof is->uuid);
+  is->parts = settings.mig_device == device ? settings.mig_parts : 0;
+  is->memory = settings.memory;
+  const Guard guard(Lock());
+  is->used = DeviceMemory::Get().Used(device);
+  return 1;
+}
+
 EXPORT void simgpu_pin(int64_t microseconds) { PinTime::Get().Set(static_cast<uint64_t>(microseconds)); }
 
 // --- the driver and its devices ---
@@ -132,7 +143,10 @@ EXPORT CUresult cuDeviceGetName(char* name, int length, CUdevice device) {
 EXPORT CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device) {
   ENTER("cuDeviceGetUuid");
   if (DeviceAt(device) == nullptr) return CUDA_ERROR_INVALID_DEVICE;
-  memset(uuid->bytes, 'a' + device, sizeof uuid->bytes);
+  simgpu_device is{};
+  simgpu_describe(device, &is);
+  memcpy(uuid->bytes, is.uuid, sizeof uuid->bytes);
+  if (is.parts > 0) uuid->bytes[15] = 0;  // the first part's
   return CUDA_SUCCESS;
 }
 

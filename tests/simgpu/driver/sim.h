@@ -21,6 +21,8 @@ struct Settings {
   // SIMGPU_NETWORK_US: a network takes so many microseconds, one at a time on each device, and all else as with
   // SIMGPU_INSTANT; to measure what a program adds to that. Events tell this time.
   uint64_t network_us = 0;
+  // SIMGPU_MIG=DEVICE:PARTS: that device is the first of so many parts that MIG made of a GPU.
+  int mig_device = -1, mig_parts = 0;
   uint64_t pin_us = 0;  // SIMGPU_PIN_US: to pin a MiB of host memory, or to let go of it, takes so many microseconds
   uint64_t memory = 0;  // SIMGPU_MEMORY: bytes of each device (default 4 GiB)
   static const Settings& Get();
