@@ -100,8 +100,11 @@ func TestErrors(t *testing.T) {
 		t.Errorf("device 99: %v", err)
 	}
 	simgpu.CheckClean(t)
-	simgpu.Fail("cuModuleLoadData", 1, unsupportedPTX)
-	if err := all(t); err == nil || !strings.Contains(err.Error(), "ptxas fatal : simulated: the driver is older than CUDA 13") {
+	// of the PTX too
+	simgpu.FailFrom("cuModuleLoadData", 1, unsupportedPTX)
+	err := all(t)
+	simgpu.Fail("", 0, 0)
+	if err == nil || !strings.Contains(err.Error(), "ptxas fatal : simulated: the driver is too old, or the GPU is") {
 		t.Errorf("kernels that do not compile: %v", err)
 	}
 	simgpu.Lose(0, illegalAddress)
@@ -109,6 +112,25 @@ func TestErrors(t *testing.T) {
 	var failure *Error
 	if err := all(t); !errors.As(err, &failure) || !failure.Lost() {
 		t.Errorf("a lost device: %v", err)
+	}
+}
+
+// A driver that is older than the compiler takes none of its machine code, says
+// so in one way or another, and compiles the PTX instead.
+func TestOldDriver(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("a real driver is not old when it is told to be")
+	}
+	simgpu.CheckClean(t)
+	for _, status := range []int{200, 209, 218, unsupportedPTX} {
+		before := simgpu.Calls("cuModuleLoadData")
+		simgpu.Fail("cuModuleLoadData", 1, status)
+		if err := all(t); err != nil {
+			t.Errorf("after %d: %v", status, err)
+		}
+		if loads := simgpu.Calls("cuModuleLoadData") - before; loads != 2 {
+			t.Errorf("after %d the kernels are loaded %d times, want 2", status, loads)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ func (e *Error) Error() string {
 	case C.CUDA_ERROR_UNKNOWN:
 		text += ": common after the machine has slept; the process has to be started again, sometimes the driver's modules too"
 	case C.CUDA_ERROR_NO_BINARY_FOR_GPU, C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
-		text += ": the driver is older than CUDA 13 (580)"
+		text += ": the driver is too old, or the GPU is: docs/gpu.md says what they have to be"
 	}
 	return text
 }

@@ -31,7 +31,7 @@ func documented(t *testing.T, header string) map[string]struct {
 	for _, m := range regexp.MustCompile(`(?s)/\*\*(.*?)\*/\s*(CUDA_\w+)\s*=\s*(\d+)`).FindAllStringSubmatch(enum, -1) {
 		s := all[m[2]]
 		s.status, _ = strconv.Atoi(m[3])
-		s.says = strings.Join(strings.FieldsFunc(m[1], func(r rune) bool { return strings.ContainsRune(" *\n", r) }), " ")
+		s.says = strings.Join(strings.Fields(strings.ReplaceAll(m[1], "*", " ")), " ")
 		all[m[2]] = s
 	}
 	if len(all) < 90 {
@@ -44,7 +44,8 @@ func documented(t *testing.T, header string) map[string]struct {
 // headers of CUDA 12 and 13 say of them.
 func TestStatusesOfCUDA(t *testing.T) {
 	deps := filepath.Join("..", "..", "..", "build", "deps")
-	for _, header := range []string{filepath.Join(deps, "cuda", "include", "cuda.h"), filepath.Join(deps, "nvcc", "include", "cuda.h")} {
+	for _, of := range []string{"cuda", "nvcc"} {
+		header := filepath.Join(deps, of, "include", "cuda.h")
 		var found []int
 		for name, s := range documented(t, header) {
 			e := &Error{Status: s.status}
@@ -82,7 +83,8 @@ func TestPermanent(t *testing.T) {
 		999: {true, false},  // UNKNOWN
 	} {
 		failure := &Error{Call: "cuMemAlloc", Status: status}
-		wrapped := fmt.Errorf("cuda:1: %w", errors.Join(errors.New("other"), &Error{Status: outOfMemory}, lossOf(&Device{}, failure, nil)))
+		loss := lossOf(&Device{}, failure, nil)
+		wrapped := fmt.Errorf("cuda:1: %w", errors.Join(errors.New("other"), &Error{Status: outOfMemory}, loss))
 		for _, err := range []error{failure, wrapped} {
 			if isLost(err) != want.lost || Permanent(err) != want.permanent {
 				t.Errorf("%v: lost %t, permanent %t, want %+v", err, isLost(err), Permanent(err), want)

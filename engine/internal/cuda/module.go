@@ -2,12 +2,12 @@ package cuda
 
 // #include <cuda.h>
 //
-// // Loads an image for what the driver writes while it compiles, into size bytes of log.
-// static void compile_for_log(const void *image, char *log, unsigned int size) {
+// // Loads PTX for what the driver writes while it compiles, into size bytes of log.
+// static void compile_for_log(const void *ptx, char *log, unsigned int size) {
 //   CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
 //   void *values[] = {log, (void *)(size_t)size};
 //   CUmodule module = NULL;
-//   if (cuModuleLoadDataEx(&module, image, 2, options, values) == CUDA_SUCCESS) cuModuleUnload(module);
+//   if (cuModuleLoadDataEx(&module, ptx, 2, options, values) == CUDA_SUCCESS) cuModuleUnload(module);
 // }
 import "C"
 
@@ -35,12 +35,18 @@ type Kernel struct {
 	function cu.Function
 }
 
-// Load puts the kernels on the device.
+// Load puts the kernels on the device. A driver that is older than the compiler
+// takes none of its machine code, but compiles PTX.
 func (d *Device) Load() (*Module, error) {
 	m := &Module{device: d}
 	err := d.Do(func() (err error) {
-		if m.module, err = cu.LoadData(string(kernels.Image())); err != nil {
-			return withCompilerLog(refused("cuModuleLoadData", err))
+		m.module, err = cu.LoadData(string(kernels.Image()))
+		if err = refused("cuModuleLoadData", err); refusesImage(err) {
+			m.module, err = cu.LoadData(string(kernels.PTX()))
+			err = withCompilerLog(refused("cuModuleLoadData", err))
+		}
+		if err != nil {
+			return err
 		}
 		for name, to := range map[string]*Kernel{kernels.Letterbox: &m.Letterbox, kernels.Decode: &m.Decode} {
 			to.name = name
@@ -56,18 +62,26 @@ func (d *Device) Load() (*Module, error) {
 	return m, nil
 }
 
-// withCompilerLog adds the driver's words to an error of a compilation.
+// refusesImage reports whether an error is the driver's that it cannot use what
+// it was given to load.
+func refusesImage(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && slices.Contains([]int{
+		C.CUDA_ERROR_INVALID_IMAGE, C.CUDA_ERROR_NO_BINARY_FOR_GPU, C.CUDA_ERROR_INVALID_PTX,
+		C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION, C.CUDA_ERROR_JIT_COMPILER_NOT_FOUND, C.CUDA_ERROR_INVALID_SOURCE,
+	}, failure.Status)
+}
+
+// withCompilerLog adds the driver's words to an error of the compilation of the
+// PTX.
 func withCompilerLog(err error) error {
 	var failure *Error
-	if !errors.As(err, &failure) || !slices.Contains([]int{
-		C.CUDA_ERROR_INVALID_IMAGE, C.CUDA_ERROR_NO_BINARY_FOR_GPU, C.CUDA_ERROR_INVALID_PTX, C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
-		C.CUDA_ERROR_JIT_COMPILER_NOT_FOUND, C.CUDA_ERROR_INVALID_SOURCE,
-	}, failure.Status) {
+	if !refusesImage(err) || !errors.As(err, &failure) {
 		return err
 	}
 	log := make([]byte, 4096)
-	image := kernels.Image()
-	C.compile_for_log(unsafe.Pointer(unsafe.SliceData(image)), (*C.char)(unsafe.Pointer(unsafe.SliceData(log))), C.uint(len(log)-1))
+	to := (*C.char)(unsafe.Pointer(unsafe.SliceData(log)))
+	C.compile_for_log(unsafe.Pointer(unsafe.SliceData(kernels.PTX())), to, C.uint(len(log)-1))
 	words, _, _ := strings.Cut(string(log), "\x00")
 	failure.Detail = strings.TrimSpace(words)
 	return err

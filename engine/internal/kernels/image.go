@@ -23,3 +23,11 @@ func Image() []byte {
 	image := C.trtdet_kernels_image(&size)
 	return unsafe.Slice((*byte)(image), size)
 }
+
+// PTX returns the same kernels as text, which any driver since CUDA 10 compiles
+// for its GPU. It ends with a zero, and must not be written to.
+func PTX() []byte {
+	var size C.size_t
+	text := C.trtdet_kernels_ptx(&size)
+	return unsafe.Slice((*byte)(unsafe.Pointer(text)), size)
+}

@@ -160,11 +160,14 @@ EXPORT CUresult cuEventSynchronize(CUevent handle) {
 
 EXPORT CUresult cuModuleLoadData(CUmodule* handle, const void* image) {
   NEED_CONTEXT("cuModuleLoadData");
-  // a fat binary's magic number, as nvcc writes it
+  // a fat binary's magic number, as nvcc writes it, or PTX
   constexpr uint32_t kFatBinary = 0xba55ed50;
   uint32_t magic = 0;
   memcpy(&magic, image, sizeof magic);
-  if (magic != kFatBinary) return CUDA_ERROR_INVALID_IMAGE;
+  const auto* const text = static_cast<const char*>(image);
+  if (magic != kFatBinary && (strncmp(text, "//", 2) != 0 || strstr(text, "\n.version ") == nullptr)) {
+    return CUDA_ERROR_INVALID_IMAGE;
+  }
   auto* const module = new Module();
   Register(module, &Counts::modules);
   *handle = reinterpret_cast<CUmodule>(module);
