@@ -134,6 +134,48 @@ func TestOldDriver(t *testing.T) {
 	}
 }
 
+// What the driver refuses in a capture ends it, and the next one works.
+func TestUnsafeInACapture(t *testing.T) {
+	if simgpu.Real() {
+		t.Skip("it is the simulated driver that this is about")
+	}
+	simgpu.CheckClean(t)
+	d, err := OpenDevice(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	stream, err := d.NewStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	for _, refused := range []bool{true, false} {
+		var graph *Graph
+		err := d.Do(func() (err error) {
+			graph, err = stream.Capture(func() error {
+				if !refused {
+					return nil
+				}
+				_, err := d.AllocPinned(100)
+				return err
+			})
+			return err
+		})
+		var failure *Error
+		const unsupported = 900
+		if refused != (errors.As(err, &failure) && failure.Status == unsupported && failure.Call == "cuMemHostAlloc" && graph == nil) {
+			t.Errorf("refused %t: %v", refused, err)
+		}
+		if graph == nil {
+			continue
+		}
+		if err := graph.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A capture that fails when its graph is there already leaves none to be launched
 // behind.
 func TestCaptureFailsLate(t *testing.T) {
