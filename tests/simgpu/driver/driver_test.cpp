@@ -91,7 +91,7 @@ void WaitForCall(const char* call, int64_t count) {
 TEST_F(Driver, AFaultIsFoundLateAndStays) {
   CUevent event = nullptr;
   CUstream other = nullptr;
-  ASSERT_EQ(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS);
+  ASSERT_EQ(cuEventCreate(&event, CU_EVENT_DEFAULT), CUDA_SUCCESS);
   ASSERT_EQ(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
   const unsigned char untouched = OnDevice()[0];
   ASSERT_NE(untouched, 7);
@@ -116,6 +116,8 @@ TEST_F(Driver, AFaultIsFoundLateAndStays) {
   for (int again = 0; again < 2; ++again) {
     EXPECT_EQ(cuStreamSynchronize(other), CUDA_ERROR_LAUNCH_FAILED);
     EXPECT_EQ(cuCtxSynchronize(), CUDA_ERROR_LAUNCH_FAILED);
+    float milliseconds = 0;
+    EXPECT_EQ(cuEventElapsedTime(&milliseconds, event, event), CUDA_ERROR_LAUNCH_FAILED);
     EXPECT_EQ(cuMemGetInfo(&size, &size), CUDA_ERROR_LAUNCH_FAILED);
     EXPECT_EQ(cuMemAlloc(&more, 10), CUDA_ERROR_LAUNCH_FAILED);
     EXPECT_EQ(cuMemHostAlloc(&pinned, 10, 0), CUDA_ERROR_LAUNCH_FAILED);

@@ -24,12 +24,13 @@ namespace simgpu {
 
 // One thing for a stream to do.
 struct Work {
-  std::function<void()> start;  // when it is put in, by the thread that does; may be empty
-  std::function<void(bool whole)>
-      run;                       // when its turn comes; not whole where the device fails in the middle; may be empty
-  std::function<void()> finish;  // behind that, and alone where the device has failed before; may be empty
-  bool marks = false;            // an event, and nothing else
-  bool takes_time = false;       // a network, where that is all that does
+  // Each may be empty: when it is put in, by the thread that does; when its turn comes, not whole where the device
+  // fails in the middle; and behind that, alone where the device has failed before.
+  std::function<void()> start;
+  std::function<void(bool whole)> run;
+  std::function<void()> finish;
+  bool marks = false;                         // an event, and nothing else
+  bool takes_time = false;                    // a network, where that is all that does
   std::chrono::steady_clock::time_point put;  // when it was put in
   // Device memory that it uses, as far as the call says: addresses and sizes.
   std::vector<std::pair<uint64_t, uint64_t>> uses;

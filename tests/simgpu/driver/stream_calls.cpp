@@ -134,6 +134,12 @@ EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent from, CUevent to
       Violation("cuEventElapsedTime of an event that is not there or has no time");
       return CUDA_ERROR_INVALID_HANDLE;
     }
+    {
+      const Guard guard(Lock());
+      if (const int lost = DeviceAt(reinterpret_cast<const Event*>(handle)->device)->lost) {
+        return static_cast<CUresult>(lost);
+      }
+    }
     marks[i] = reinterpret_cast<Event*>(handle)->Last();
     if (marks[i] == nullptr || !marks[i]->Reached()) {
       Violation("cuEventElapsedTime of an event that has not been reached");
