@@ -18,7 +18,8 @@ import (
 // CUresults.
 const (
 	outOfMemory    = 2
-	illegalAddress = 700 // of a lost GPU
+	unavailable    = 46  // of a GPU that is lost and may come back
+	illegalAddress = 700 // of a GPU that is lost for good
 )
 
 // whatFailed has use run with a log, and returns what it says or else what it
@@ -272,7 +273,7 @@ func TestGPUComesBack(t *testing.T) {
 	if err := d.Warmup(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	simgpu.Lose(0, illegalAddress)
+	simgpu.Lose(0, unavailable)
 	defer simgpu.Lose(0, 0)
 	for _, try := range []struct {
 		name string

@@ -299,6 +299,8 @@ func (s *slot) Device() string { return s.device.String() }
 // Classify implements backend.Backend.
 func (b *Backend) Classify(err error) schedule.Failure {
 	switch {
+	case errors.Is(err, ErrLost) && Permanent(err):
+		return schedule.DeviceLostForGood
 	case errors.Is(err, ErrLost):
 		return schedule.DeviceLost
 	case errors.Is(err, backend.ErrMemoryLimit):

@@ -58,15 +58,15 @@ func (c *clock) since(n int) (time.Duration, error) {
 // between returns the time from one mark to another. Both have to be reached.
 func (c *clock) between(from, to int) (time.Duration, error) {
 	var milliseconds C.float
-	err := failed("cuEventElapsedTime", C.cuEventElapsedTime(&milliseconds, c.marks[from], c.marks[to]))
+	err := c.device.Do(func() error {
+		return failed("cuEventElapsedTime", C.cuEventElapsedTime(&milliseconds, c.marks[from], c.marks[to]))
+	})
 	return time.Duration(float64(milliseconds) * float64(time.Millisecond)), err
 }
 
-// wait blocks until a mark is reached that a stream was told to set. It needs no
-// context.
-func (c *clock) wait(n int) error {
-	return failed("cuEventSynchronize", C.cuEventSynchronize(c.marks[n]))
-}
+// wait blocks until a mark is reached that a stream was told to set. It is called
+// outside of the device's Do.
+func (c *clock) wait(n int) error { return c.device.waitFor(c.marks[n], nil) }
 
 // Close frees the marks. It is safe to call twice.
 func (c *clock) Close() error {

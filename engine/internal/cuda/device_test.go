@@ -2,13 +2,16 @@ package cuda
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/trtdet/trtdet/engine/internal/backend"
+	"github.com/trtdet/trtdet/engine/internal/schedule"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
 
-const outOfMemory, unsupportedPTX, illegalAddress = 2, 222, 700 // CUresults
+const outOfMemory, unavailable, unsupportedPTX, illegalAddress = 2, 46, 222, 700 // CUresults
 
 // all is everything that a program does with a device, once.
 func all(t *testing.T) error {
@@ -112,6 +115,23 @@ func TestErrors(t *testing.T) {
 	var failure *Error
 	if err := all(t); !errors.As(err, &failure) || !failure.Lost() {
 		t.Errorf("a lost device: %v", err)
+	}
+}
+
+// TestClassify tells what an error means for its device.
+func TestClassify(t *testing.T) {
+	d := &Device{}
+	for status, want := range map[int]schedule.Failure{
+		outOfMemory: schedule.Failed, unavailable: schedule.DeviceLost, 999: schedule.DeviceLost, illegalAddress: schedule.DeviceLostForGood,
+	} {
+		// what TensorRT says, with what the driver does
+		err := lossOf(d, errors.Join(errors.New("TensorRT did not run the engine"), &Error{Call: "cuStreamSynchronize", Status: status}), nil)
+		if got := (&Backend{}).Classify(err); got != want {
+			t.Errorf("status %d means %v, want %v", status, got, want)
+		}
+	}
+	if got := (&Backend{}).Classify(fmt.Errorf("cuda:0: %w", backend.ErrMemoryLimit)); got != schedule.Refused {
+		t.Errorf("more memory than there may be means %v", got)
 	}
 }
 

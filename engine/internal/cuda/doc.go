@@ -4,5 +4,6 @@
 //
 // A CUDA context is current on one thread at a time, and goroutines move
 // between threads. So everything that names a context happens inside
-// Device.Do, which is short and never waits; waiting needs no context.
+// Device.Do, which is short and never waits; waiting is one call that has the
+// context current by itself.
 package cuda

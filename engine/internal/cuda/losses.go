@@ -34,10 +34,7 @@ func anyError(err error, is func(*Error) bool) bool {
 
 // isOutOfMemory reports whether an error is, or holds among others, the driver's
 // that there is no more memory.
-func isOutOfMemory(err error) bool {
-	var failure *Error
-	return errors.As(err, &failure) && failure.outOfMemory()
-}
+func isOutOfMemory(err error) bool { return anyError(err, (*Error).outOfMemory) }
 
 // unlessLost returns an error of freeing, but none where the GPU is lost: what it
 // had is gone with it.

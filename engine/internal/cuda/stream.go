@@ -1,5 +1,8 @@
 package cuda
 
+// #include <cuda.h>
+import "C"
+
 import (
 	"errors"
 	"unsafe"
@@ -69,12 +72,15 @@ func (s *Stream) Launch(k Kernel, grid, block Dim, address uint64) error {
 // Mark ends a batch: Wait returns when all that was added before it is done.
 func (s *Stream) Mark() error { return refused("cuEventRecord", s.done.Record(s.stream)) }
 
-// Wait blocks until the work before the last Mark is done. It needs no context.
-func (s *Stream) Wait() error { return refused("cuEventSynchronize", s.done.Synchronize()) }
+// Wait blocks until the work before the last Mark is done. It is called outside of
+// the device's Do, as Drain is.
+func (s *Stream) Wait() error {
+	// gorgonia's event is the driver's, and shows it to nobody
+	return s.device.waitFor(*(*C.CUevent)(unsafe.Pointer(&s.done)), nil)
+}
 
-// Drain blocks until all of the stream's work is done, marked or not. It needs
-// no context.
-func (s *Stream) Drain() error { return refused("cuStreamSynchronize", s.stream.Synchronize()) }
+// Drain blocks until all of the stream's work is done, marked or not.
+func (s *Stream) Drain() error { return s.device.waitFor(nil, s.c()) }
 
 // Close waits for the stream's work and frees it. It is safe to call twice.
 func (s *Stream) Close() error {

@@ -29,6 +29,13 @@
     if (const CUresult status = simgpu::CheckContext(call)) return status; \
   } while (false)
 
+// As NEED_CONTEXT, for calls that wait, on a lost device too.
+#define NEED_CONTEXT_TO_WAIT(call)                                                                               \
+  ENTER(call);                                                                                                   \
+  do {                                                                                                           \
+    if (const CUresult status = simgpu::CheckContext(call); status == CUDA_ERROR_INVALID_CONTEXT) return status; \
+  } while (false)
+
 // As NEED_CONTEXT, for calls that free: what a lost device had is gone with it, so that they free and then return what
 // it is lost by, which they declare.
 #define NEED_CONTEXT_TO_FREE(lost, call)                                                                \

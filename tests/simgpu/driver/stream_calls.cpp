@@ -60,7 +60,7 @@ EXPORT CUresult cuStreamDestroy(CUstream handle) {
 }
 
 EXPORT CUresult cuStreamSynchronize(CUstream handle) {
-  ENTER("cuStreamSynchronize");
+  NEED_CONTEXT_TO_WAIT("cuStreamSynchronize");
   if (!IsMade(handle)) {
     Violation("cuStreamSynchronize on a stream that is not there");
     return CUDA_ERROR_INVALID_HANDLE;
@@ -126,7 +126,7 @@ EXPORT CUresult cuEventRecordWithFlags(CUevent handle, CUstream on, unsigned int
 }
 
 EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent from, CUevent to) {
-  ENTER("cuEventElapsedTime");
+  NEED_CONTEXT_TO_WAIT("cuEventElapsedTime");
   std::shared_ptr<Event::Mark> marks[2];
   for (int i = 0; i < 2; ++i) {
     CUevent const handle = i == 0 ? from : to;
@@ -151,7 +151,7 @@ EXPORT CUresult cuEventElapsedTime(float* milliseconds, CUevent from, CUevent to
 }
 
 EXPORT CUresult cuEventSynchronize(CUevent handle) {
-  ENTER("cuEventSynchronize");
+  NEED_CONTEXT_TO_WAIT("cuEventSynchronize");
   if (!IsMade(handle)) {
     Violation("cuEventSynchronize of an event that is not there");
     return CUDA_ERROR_INVALID_HANDLE;
