@@ -95,8 +95,8 @@ def main() -> None:
         print("Pictures a second; milliseconds of a batch.\n")
         print(
             rows(
-                "head | precision | pictures | batch | slots | pictures/s | network alone | spread | share | p50 | p99 | "
-                "copy in | letterbox | network | decode | copy out | NMS | "
+                "head | precision | pictures | batch | slots | pictures/s | network alone | spread | share | p50 | "
+                "p99 | copy in | letterbox | network | decode | copy out | NMS | "
                 "PyTorch, network alone | ONNX Runtime, network alone",
                 lines,
             )
@@ -106,7 +106,8 @@ def main() -> None:
         print("Callers hand in one picture of 1920x1080 at a time, in batches of up to 8; milliseconds of a call.\n")
         print(
             rows(
-                "head | precision | pictures | slots | callers | pictures/s | network alone | spread | share | p50 | p99",
+                "head | precision | pictures | slots | callers | pictures/s | network alone | spread | share | p50 | "
+                "p99",
                 lines,
             )
         )

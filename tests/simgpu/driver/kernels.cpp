@@ -9,8 +9,10 @@
 namespace {
 thread_local simgpu::Dim gridDim, blockDim, blockIdx, threadIdx;
 }
+// NOLINTBEGIN(bugprone-reserved-identifier): they are CUDA's own
 #define __global__
 #define __launch_bounds__(threads, blocks)
+// NOLINTEND(bugprone-reserved-identifier)
 #include "kernels.cu"
 
 namespace simgpu {

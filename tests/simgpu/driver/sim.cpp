@@ -47,10 +47,9 @@ const Settings& Settings::Get() {
     s.network_us = Number("SIMGPU_NETWORK_US", 0);
     s.instant = s.network_us > 0 || Number("SIMGPU_INSTANT", 0) != 0;
     s.seed = Number("SIMGPU_SEED", 1);
-    if (const char* const mig = getenv("SIMGPU_MIG")) {
-      // NOLINTNEXTLINE(cert-err34-c): what cannot be read divides nothing
-      if (sscanf(mig, "%d:%d", &s.mig_device, &s.mig_parts) != 2) s.mig_device = -1;
-    }
+    const char* const mig = getenv("SIMGPU_MIG");
+    // NOLINTNEXTLINE(cert-err34-c,bugprone-unchecked-string-to-number-conversion): what cannot be read divides nothing
+    if (mig != nullptr && sscanf(mig, "%d:%d", &s.mig_device, &s.mig_parts) != 2) s.mig_device = -1;
     s.pin_us = Number("SIMGPU_PIN_US", 0);
     s.memory = Number("SIMGPU_MEMORY", 4ULL << 30);
     return s;

@@ -98,13 +98,15 @@ std::unique_ptr<Graph> Stream::EndCapture() {
 namespace {
 
 // How much of the next work a device does.
-enum class Part { kAll, kHalf, kNone };
+enum class Part : uint8_t { kAll, kHalf, kNone };
 
 Part NextPart(int device, bool marks) {
   const Guard guard(Lock());
   Device* const of = DeviceAt(device);
   if (of->lost != 0 || of->faulted) return Part::kNone;
-  if (marks || of->fault_in == 0 || --of->fault_in > 0) return Part::kAll;
+  if (marks || of->fault_in == 0) return Part::kAll;
+  --of->fault_in;
+  if (of->fault_in > 0) return Part::kAll;
   of->faulted = true;
   return Part::kHalf;
 }
