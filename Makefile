@@ -13,7 +13,7 @@ COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(if
 # go does not look into the archive and the header that trt uses. Their hashes on its command lines make it compile and
 # link again when they change (-D, of imports by relative path, does nothing else in a module).
 LIBRARY = $(shell sha256sum $(OUT)/lib/libtrtdet.a 2>/dev/null | cut -c1-16)
-HEADER := $(shell sha256sum csrc/include/trtdet.h | cut -c1-16)
+HEADER := $(shell cat csrc/include/*.h | sha256sum | cut -c1-16)
 # The program looks for libraries in the checkout that it was built in while it lies there, and knows it by these, not
 # by what a folder above it looks like.
 SHAREDLIB := github.com/trtdet/trtdet/internal/sharedlib

@@ -168,7 +168,7 @@ func TestGPUs(t *testing.T) {
 	}
 	t.Setenv("SIMGPU_DEVICES", "2")
 	t.Setenv("TRTDET_LIBCUDA", filepath.Join(folder, "libcuda.so.1"))
-	t.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "libtensorrt_sim.so"))
+	t.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "10"))
 	plan := filepath.Join(t.TempDir(), "model.engine")
 	build := exec.Command("go", "run", "../cmd/trtdet", "build", carried, "-o", plan, "--imgsz", "128", "--batch", "1:4:4", "--quiet")
 	if out, err := build.CombinedOutput(); err != nil {

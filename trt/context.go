@@ -17,20 +17,17 @@ type Context struct {
 }
 
 // NewContext makes a context for one of the engine's profiles, 0 for the first.
-// stream is a CUstream; it has no work left of it when NewContext returns. The
-// activations are kept in size bytes at memory, 256-byte aligned on the device,
-// at least the engine's MemorySize: contexts that never run at once may share
-// them.
+// stream is a CUstream; it has no work left of it when NewContext returns.
 //
 // Errors: ErrRun, with TensorRT's reason.
-func (e *Engine) NewContext(profile int, stream, memory uint64, size int) (*Context, error) {
+func (e *Engine) NewContext(profile int, stream uint64) (*Context, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.c == nil {
 		return nil, errClosed("run", "engine")
 	}
 	x := &Context{engine: e, names: map[string]*C.char{}}
-	if err := goError("run", C.trtdet_context_create(e.c, C.int32_t(profile), C.uint64_t(stream), C.uint64_t(memory), C.int64_t(size), &x.c)); err != nil {
+	if err := goError("run", C.trtdet_context_create(e.c, C.int32_t(profile), C.uint64_t(stream), &x.c)); err != nil {
 		return nil, err
 	}
 	for _, t := range append(e.Inputs(), e.outputs...) {
@@ -44,6 +41,20 @@ func (e *Engine) NewContext(profile int, stream, memory uint64, size int) (*Cont
 func (x *Context) SetShape(input string, shape []int) error {
 	d := dims(shape)
 	return goError("run", C.trtdet_context_set_shape(x.c, x.names[input], C.int32_t(len(shape)), &d[0]))
+}
+
+// MemorySize is how many bytes of device memory the activations need with the
+// shapes that are set, which may be less than the engine's MemorySize.
+func (x *Context) MemorySize() (int, error) {
+	var size C.int64_t
+	err := goError("run", C.trtdet_context_memory_size(x.c, &size))
+	return int(size), err
+}
+
+// SetMemory gives the activations size bytes at memory, 256-byte aligned on the
+// device. Contexts that never run at once may share it.
+func (x *Context) SetMemory(memory uint64, size int) error {
+	return goError("run", C.trtdet_context_set_memory(x.c, C.uint64_t(memory), C.int64_t(size)))
 }
 
 // Outputs returns the outputs with the shapes that follow from the inputs', in

@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"errors"
-	"slices"
 	"strings"
 )
 
@@ -57,7 +56,7 @@ type Error struct {
 // cannot know it.
 func (e *Error) Error() string {
 	text := "tensorrt: " + e.Op + ": " + e.Message
-	if len(e.Log) > 0 && slices.Contains([]error{ErrBuild, ErrLibrary, ErrPlan, ErrRun}, e.Kind) {
+	if len(e.Log) > 0 && e.Kind != ErrParse { // whose message has it
 		text += ": " + e.Log[0]
 	}
 	return text

@@ -191,7 +191,7 @@ func inspectIn(place, path string, source Source) Found {
 // it may be another user's.
 func inspect(path string, source Source, believed bool) Found {
 	found := Found{Path: path, Source: source}
-	version, major, entries, err := readVersion(path)
+	version, major, err := readVersion(path)
 	if err != nil {
 		found.Err = reason(err)
 		return found
@@ -204,10 +204,6 @@ func inspect(path string, source Source, believed bool) Found {
 	}
 	l := lines[index]
 	found.Flavor = l.flavor
-	if entries {
-		found.ParserPath = path
-		return found
-	}
 	found.ParserPath, found.Err = l.findParser(path, version, believed)
 	return found
 }
@@ -265,7 +261,7 @@ func untrustedBeside(path, library string) error {
 // file tells it, or else as the file that it is a link to is called, since NVIDIA's
 // parsers do not all tell. It is "" for one that does neither.
 func parserVersion(path, name string) string {
-	if version, _, _, err := readVersion(path); err == nil {
+	if version, _, err := readVersion(path); err == nil {
 		return version
 	}
 	real, err := filepath.EvalSymlinks(path)

@@ -31,7 +31,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a declaration in this file changes its meaning. */
-#define TRTDET_ABI_VERSION 3
+#define TRTDET_ABI_VERSION 4
 
 /* Most dimensions a tensor can have (nvinfer1::Dims::MAX_DIMS). */
 #define TRTDET_MAX_RANK 8

@@ -55,15 +55,23 @@ typedef struct trtdet_context trtdet_context;
 /*
  * \param profile  0 for the first
  * \param stream  CUstream on which the profile is chosen; done when the call returns
- * \param memory, size  device memory, 256-byte aligned, of trtdet_engine_memory_size bytes or more, that stays while
- * the context may run
  * \param out  freed by trtdet_context_free
  */
-trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream, uint64_t memory,
-                                    int64_t size, trtdet_context** out) TRTDET_NOEXCEPT;
+trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream,
+                                    trtdet_context** out) TRTDET_NOEXCEPT;
 /* \return TRTDET_INVALID for a shape outside the profile. */
 trtdet_error* trtdet_context_set_shape(trtdet_context* context, const char* input, int32_t rank,
                                        const int64_t* dims) TRTDET_NOEXCEPT;
+/*
+ * How many bytes of device memory the context needs for its activations with the inputs' shapes that are set, which may
+ * be less than trtdet_engine_memory_size, for the largest shapes of its profile.
+ */
+trtdet_error* trtdet_context_memory_size(trtdet_context* context, int64_t* size) TRTDET_NOEXCEPT;
+/*
+ * Gives the context memory for its activations, before it runs; where it needs none it may be left out.
+ * \param memory, size  device memory, 256-byte aligned, that stays while the context may run
+ */
+trtdet_error* trtdet_context_set_memory(trtdet_context* context, uint64_t memory, int64_t size) TRTDET_NOEXCEPT;
 /* As trtdet_engine_tensor, with the dims that follow from the inputs' shapes; \return TRTDET_INVALID before they are
  * set.
  */

@@ -9,7 +9,6 @@
 #include "driver.h"
 #include "error.h"
 #include "flavor.h"
-#include "foreign.h"
 #include "trtdet.h"
 #include "trtdet_engine.h"
 
@@ -106,8 +105,7 @@ trtdet_error* trtdet_library_open(trtdet_flavor flavor, const char* path, const 
     Require(out, "out");
     const trtdet::Flavor* found = FindFlavor(flavor);
     if (found == nullptr) throw Error(TRTDET_INVALID, "unknown flavor " + std::to_string(flavor));
-    auto library = trtdet::OpenForeign(flavor, path, parser_path);
-    *out = new trtdet_library{library != nullptr ? std::move(library) : found->open(path, parser_path)};
+    *out = new trtdet_library{found->open(path, parser_path)};
   });
 }
 
@@ -310,15 +308,29 @@ trtdet_error* trtdet_engine_cache(const trtdet_engine* engine, trtdet_plan** out
 
 void trtdet_engine_free(trtdet_engine* engine) noexcept { delete engine; }
 
-trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream, uint64_t memory,
-                                    int64_t size, trtdet_context** out) noexcept {
+trtdet_error* trtdet_context_create(trtdet_engine* engine, int32_t profile, uint64_t stream,
+                                    trtdet_context** out) noexcept {
   return Guard([&] {
     Require(engine, "engine");
     Require(out, "out");
     RequireBelow(profile, engine->engine->ProfileCount(), "profile");
-    if (size < engine->engine->MemorySize(profile)) throw Error(TRTDET_INVALID, "too little memory for a context");
-    *out = new trtdet_context{engine->engine->CreateContext(profile, stream, {memory, size}),
-                              engine->engine->TensorCount(TRTDET_INPUT), engine->engine->TensorCount(TRTDET_OUTPUT)};
+    *out = new trtdet_context{engine->engine->CreateContext(profile, stream), engine->engine->TensorCount(TRTDET_INPUT),
+                              engine->engine->TensorCount(TRTDET_OUTPUT)};
+  });
+}
+
+trtdet_error* trtdet_context_memory_size(trtdet_context* context, int64_t* size) noexcept {
+  return Guard([&] {
+    Require(context, "context");
+    Require(size, "size");
+    *size = context->context->MemorySize();
+  });
+}
+
+trtdet_error* trtdet_context_set_memory(trtdet_context* context, uint64_t memory, int64_t size) noexcept {
+  return Guard([&] {
+    Require(context, "context");
+    context->context->SetMemory({memory, size});
   });
 }
 

@@ -59,6 +59,9 @@ class Context {
  public:
   virtual ~Context() = default;
   virtual void SetShape(const std::string& input, const Shape& shape) = 0;
+  // With the shapes that are set.
+  virtual int64_t MemorySize() = 0;
+  virtual void SetMemory(Memory memory) = 0;
   // index is in range; the name lives as long as the context.
   virtual trtdet_tensor Tensor(trtdet_role role, int32_t index) const = 0;
   virtual void SetAddress(const char* tensor, uint64_t address) = 0;
@@ -78,7 +81,7 @@ class Engine {
   virtual std::unique_ptr<Plan> Cache() const = 0;
   // profile is in range.
   virtual int64_t MemorySize(int32_t profile) const = 0;
-  virtual std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream, Memory memory) = 0;
+  virtual std::unique_ptr<Context> CreateContext(int32_t profile, uint64_t stream) = 0;
 };
 
 class Library {

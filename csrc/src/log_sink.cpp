@@ -59,20 +59,32 @@ void LogSink::Log(trtdet_severity severity, const char* message) noexcept {
 
 void LogSink::KeepError(const std::string& message) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (errors_.size() < kMaxErrors && std::find(errors_.begin(), errors_.end(), message) == errors_.end()) {
-    errors_.push_back(message);
+  const auto thread = std::this_thread::get_id();
+  std::size_t own = 0;
+  for (const Line& line : errors_) {
+    if (line.thread != thread) continue;
+    if (++own == kMaxErrors || line.text == message) return;
   }
+  errors_.push_back({thread, message});
 }
 
-void LogSink::ForgetErrors() noexcept {
+void LogSink::ForgetErrors(From from) noexcept {
   const std::lock_guard<std::mutex> lock(mutex_);
-  errors_.clear();
+  const auto forgotten = [&](const Line& line) {
+    return from == From::kAnyThread || line.thread == std::this_thread::get_id();
+  };
+  errors_.erase(std::remove_if(errors_.begin(), errors_.end(), forgotten), errors_.end());
 }
 
-std::string LogSink::Errors() const {
+std::string LogSink::Errors(From from) const {
   const std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<std::string> told;
+  for (const Line& line : errors_) {
+    if (from == From::kThisThread && line.thread != std::this_thread::get_id()) continue;
+    if (std::find(told.begin(), told.end(), line.text) == told.end()) told.push_back(line.text);
+  }
   std::string text;
-  for (const std::string& line : errors_) {
+  for (const std::string& line : told) {
     if (!text.empty()) text += '\n';
     text += line;
   }

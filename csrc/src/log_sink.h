@@ -3,8 +3,10 @@
 #ifndef TRTDET_SRC_LOG_SINK_H_
 #define TRTDET_SRC_LOG_SINK_H_
 
+#include <cstdint>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "trtdet.h"
@@ -28,21 +30,31 @@ class LogSink {
   // Any thread. What is all about a missing driver goes on as verbose.
   void Log(trtdet_severity severity, const char* message) noexcept;
 
+  // Whose errors are meant: several threads may log at once, and those of a
+  // call that only its own thread works for are that thread's.
+  enum class From : uint8_t { kAnyThread, kThisThread };
+
   // Forgets the errors seen so far: a call that may fail starts with this.
-  void ForgetErrors() noexcept;
+  void ForgetErrors(From from = From::kAnyThread) noexcept;
 
   // The errors since then, one per line, repeats left out.
-  std::string Errors() const;
+  std::string Errors(From from = From::kAnyThread) const;
 
  private:
-  // More lines than this say nothing new; a broken graph can log thousands.
+  // More lines of a thread than this say nothing new; a broken graph can log
+  // thousands.
   static constexpr std::size_t kMaxErrors = 16;
+
+  struct Line {
+    std::thread::id thread;
+    std::string text;
+  };
 
   void KeepError(const std::string& message);
 
   trtdet_logger logger_;
   mutable std::mutex mutex_;
-  std::vector<std::string> errors_;
+  std::vector<Line> errors_;  // as they came
 };
 
 }  // namespace trtdet

@@ -18,7 +18,7 @@ func simulatedGPUs(t *testing.T, devices string) {
 	folder := filepath.Join(top, "build", "out", "simgpu")
 	t.Setenv("SIMGPU_DEVICES", devices)
 	t.Setenv("TRTDET_LIBCUDA", filepath.Join(folder, "libcuda.so.1"))
-	t.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "libtensorrt_sim.so"))
+	t.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "10"))
 	t.Setenv("TRTDET_ONNXRUNTIME", filepath.Join(top, "build/deps/onnxruntime/lib/libonnxruntime.so"))
 }
 

@@ -17,6 +17,7 @@ func TestRuntimeCache(t *testing.T) {
 	if simgpu.Real() {
 		t.Skip("only TensorRT-RTX has a cache, and the tests on a GPU run with TensorRT 10")
 	}
+	simgpu.UseTensorRT(t, "rtx1")
 	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256})
 	cache := plan + ".cache"
 	use := func() string {

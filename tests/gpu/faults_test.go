@@ -20,6 +20,7 @@ const (
 	outOfMemory    = 2
 	unavailable    = 46  // of a GPU that is lost and may come back
 	illegalAddress = 700 // of a GPU that is lost for good
+	launchFailed   = 719 // likewise
 )
 
 // whatFailed has use run with a log, and returns what it says or else what it
@@ -38,9 +39,10 @@ func whatFailed(use func(log *slog.Logger) error) error {
 // is opened and three batches are run: the error names it, nothing is left behind,
 // and the next try works. How NVIDIA's own fail it does not show.
 func TestEveryCallFails(t *testing.T) {
-	if simgpu.Real() {
-		t.Skip("a real driver does not fail when it is told to")
-	}
+	onEachTensorRT(t, everyCallFails)
+}
+
+func everyCallFails(t *testing.T, flavor string) {
 	all := pictures(t)[:3]
 	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 2, Max: 3}})
 	use := func(log *slog.Logger) error {
@@ -61,6 +63,12 @@ func TestEveryCallFails(t *testing.T) {
 		return nil
 	}
 	simgpu.CheckClean(t)
+	if flavor != simgpu.TensorRT() { // the driver's calls are the same with each
+		if tried := simgpu.FailEachTensorRTCall(t, 1, func() error { return whatFailed(use) }); tried < 25 {
+			t.Errorf("only %d failures were tried: of %v", tried, simgpu.Called())
+		}
+		return
+	}
 	statuses := []int{illegalAddress, outOfMemory}
 	if testing.Short() {
 		statuses = statuses[:1]
@@ -76,50 +84,54 @@ func TestEveryCallFails(t *testing.T) {
 // TestAfterAFailure has each call fail while an open model runs a batch: the
 // next batch of the same model is right.
 func TestAfterAFailure(t *testing.T) {
-	if simgpu.Real() {
-		t.Skip("a real driver does not fail when it is told to")
-	}
 	all := pictures(t)[:3]
 	want, err := open(t, carried, engine.Options{Height: 256, Width: 256}).DetectBatch(t.Context(), imaging.Sources(all))
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 2, Max: 3}})
-	for _, call := range []string{
-		"cuMemAlloc", "cuMemHostAlloc", "cuMemcpyHtoDAsync", "cuLaunchKernel", "trtdet_context_create", "trtdet_context_set_shape",
-		"trtdet_context_enqueue", "cuMemcpyDtoHAsync", "cuEventRecord", "cuEventSynchronize", "cuStreamBeginCapture", "cuStreamEndCapture",
-		"cuGraphInstantiate", "cuGraphLaunch",
-	} {
-		// in a test of its own: what is open for long gives pinned memory back meanwhile
-		t.Run(call, func(t *testing.T) {
-			simgpu.CheckClean(t)
-			failures, most := 0, int64(4)
-			if testing.Short() {
-				most = 2
+	onEachTensorRT(t, func(t *testing.T, flavor string) {
+		plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 2, Max: 3}})
+		for _, call := range []string{
+			"cuMemAlloc", "cuMemHostAlloc", "cuMemcpyHtoDAsync", "cuLaunchKernel", "ICudaEngine::createExecutionContext",
+			"IExecutionContext::setDeviceMemoryV2", "IExecutionContext::setOptimizationProfileAsync", "IExecutionContext::setInputShape",
+			"IExecutionContext::setTensorAddress", "IExecutionContext::enqueueV3", "cuMemcpyDtoHAsync", "cuEventRecord",
+			"cuEventSynchronize", "cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate", "cuGraphLaunch",
+		} {
+			if flavor == simgpu.TensorRT() || strings.HasPrefix(call, "I") {
+				// in a test of its own: what is open for long gives pinned memory back meanwhile
+				t.Run(call, func(t *testing.T) { afterAFailure(t, call, plan, all, want) })
 			}
-			for nth := int64(1); nth <= most; nth++ {
-				d := open(t, plan, engine.Options{Device: devices(1), Slots: 1, Log: slog.New(slog.DiscardHandler)})
-				simgpu.Fail(call, nth, outOfMemory)
-				for _, n := range []int{1, 1, 3, 3} {
-					if _, err := d.DetectBatch(t.Context(), imaging.Sources(all[:n])); err != nil {
-						failures++
-					}
-				}
-				simgpu.Fail("", 0, 0)
-				for _, n := range []int{3, 1, 2, 3} {
-					got, err := d.DetectBatch(t.Context(), imaging.Sources(all[:n]))
-					if err != nil {
-						t.Fatalf("after %s had failed: %v", call, err)
-					}
-					for i := range got {
-						same(t, "after "+call, got[i], want[i])
-					}
-				}
+		}
+	})
+}
+
+func afterAFailure(t *testing.T, call, plan string, all []*imaging.Picture, want []engine.Result) {
+	simgpu.CheckClean(t)
+	failures, most := 0, int64(4)
+	if testing.Short() {
+		most = 2
+	}
+	for nth := int64(1); nth <= most; nth++ {
+		d := open(t, plan, engine.Options{Device: devices(1), Slots: 1, Log: slog.New(slog.DiscardHandler)})
+		simgpu.Fail(call, nth, outOfMemory)
+		for _, n := range []int{1, 1, 3, 3} {
+			if _, err := d.DetectBatch(t.Context(), imaging.Sources(all[:n])); err != nil {
+				failures++
 			}
-			if captured := strings.Contains(call, "Capture") || call == "cuGraphInstantiate"; !captured && failures == 0 {
-				t.Errorf("%s never failed", call)
+		}
+		simgpu.Fail("", 0, 0)
+		for _, n := range []int{3, 1, 2, 3} {
+			got, err := d.DetectBatch(t.Context(), imaging.Sources(all[:n]))
+			if err != nil {
+				t.Fatalf("after %s had failed: %v", call, err)
 			}
-		})
+			for i := range got {
+				same(t, "after "+call, got[i], want[i])
+			}
+		}
+	}
+	if captured := strings.Contains(call, "Capture") || call == "cuGraphInstantiate"; !captured && failures == 0 {
+		t.Errorf("%s never failed", call)
 	}
 }
 

@@ -19,7 +19,14 @@ const models = "../../models"
 
 var carried = filepath.Join(models, "emoji", "decoupled-base.onnx")
 
+// fault has the simulated TensorRT of another process fail; a test starts this
+// program with it in the build's child's place.
+const fault = "SIMGPU_FAULT"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(fault) != "" {
+		os.Exit(engine.BuildChild())
+	}
 	if err := simgpu.Use(3); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -30,16 +37,22 @@ func TestMain(m *testing.M) {
 // build makes an engine and returns its path.
 func build(t *testing.T, onnx string, o engine.BuildOptions) string {
 	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.engine")
+	buildAt(t, path, onnx, o)
+	return path
+}
+
+// buildAt is build with a path of the caller's.
+func buildAt(t *testing.T, path, onnx string, o engine.BuildOptions) {
+	t.Helper()
 	o.InProcess = true
 	if simgpu.Real() { // whose builder times kernels for a minute, which says nothing here
 		fast := 0
 		o.OptLevel = &fast
 	}
-	path := filepath.Join(t.TempDir(), "model.engine")
 	if _, err := engine.Build(t.Context(), onnx, path, &o); err != nil {
 		t.Fatal(err)
 	}
-	return path
 }
 
 // open opens a model and closes it when the test ends.

@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,37 +17,50 @@ import (
 
 // way is one way to run an engine.
 type way struct {
+	tensorRT       string
 	batch          engine.BatchRange
 	slots, devices int
 	graphs, times  bool
 }
 
 func (w way) String() string {
-	return fmt.Sprintf("batch %s, slots %d, devices %d, graphs %t, times %t", w.batch, w.slots, w.devices, w.graphs, w.times)
+	return fmt.Sprintf("TensorRT %s, batch %s, slots %d, devices %d, graphs %t, times %t",
+		w.tensorRT, w.batch, w.slots, w.devices, w.graphs, w.times)
+}
+
+// use has a test run on the way's TensorRT.
+func (w way) use(t *testing.T) {
+	t.Helper()
+	if !simgpu.Real() {
+		simgpu.UseTensorRT(t, w.tensorRT)
+	}
 }
 
 func (w way) options() engine.Options {
 	return engine.Options{Device: devices(w.devices), Slots: w.slots, NoGraphs: !w.graphs, StageTimes: w.times}
 }
 
-// ways are all of them, or so few that each two choices still meet.
+// ways are all of them, or so few that each two choices still meet. The TensorRTs
+// take turns.
 func ways(all bool) []way {
+	flavors := simgpu.TensorRTs
+	if simgpu.Real() { // which has the one that is installed
+		flavors = []string{"real"}
+	}
 	var product []way
 	for _, b := range [][3]int{{1, 1, 1}, {1, 4, 8}, {4, 4, 4}, {2, 3, 5}} {
 		for slots := 1; slots <= 4; slots++ {
 			for devices := 1; devices <= 3; devices++ {
 				for bits := range 4 {
-					product = append(product, way{engine.BatchRange{Min: b[0], Opt: b[1], Max: b[2]}, slots, devices, bits&1 != 0, bits&2 != 0})
+					batch := engine.BatchRange{Min: b[0], Opt: b[1], Max: b[2]}
+					product = append(product, way{"", batch, slots, devices, bits&1 != 0, bits&2 != 0})
 				}
 			}
 		}
 	}
-	if all {
-		return product
-	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	rng.Shuffle(len(product), func(i, j int) { product[i], product[j] = product[j], product[i] })
-	var few []way
+	var chosen []way
 	met := map[string]bool{}
 	for _, w := range product {
 		choices := strings.Split(w.String(), ", ")
@@ -56,11 +70,12 @@ func ways(all bool) []way {
 				met[a+b] = true
 			}
 		}
-		if len(met) > before {
-			few = append(few, w)
+		if all || len(met) > before {
+			w.tensorRT = flavors[len(chosen)%len(flavors)]
+			chosen = append(chosen, w)
 		}
 	}
-	return few
+	return chosen
 }
 
 // TestSameAsOnCPU runs the network that the repository carries in every way,
@@ -73,14 +88,18 @@ func TestSameAsOnCPU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans := map[engine.BatchRange]string{}
+	plans := map[string]string{}
+	folder := t.TempDir()
 	for _, w := range ways(!testing.Short()) {
-		if plans[w.batch] == "" {
-			plans[w.batch] = build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: w.batch})
-		}
 		t.Run(w.String(), func(t *testing.T) {
+			w.use(t)
+			which := fmt.Sprint(w.tensorRT, w.batch)
+			if plans[which] == "" {
+				plans[which] = filepath.Join(folder, fmt.Sprint(len(plans), ".engine"))
+				buildAt(t, plans[which], carried, engine.BuildOptions{Height: 256, Width: 256, Batch: w.batch})
+			}
 			simgpu.CheckClean(t)
-			d := open(t, plans[w.batch], w.options())
+			d := open(t, plans[which], w.options())
 			if d.MaxBatch() != w.batch.Max || d.Device() != devices(w.devices).String() || d.Slots() != w.slots*len(devices(w.devices).CUDA) {
 				t.Fatalf("%d pictures at most on %s, %d slots", d.MaxBatch(), d.Device(), d.Slots())
 			}
@@ -187,6 +206,7 @@ func TestEveryNet(t *testing.T) {
 		}
 		t.Run(n.File, func(t *testing.T) {
 			w := choices[i%len(choices)]
+			w.use(t)
 			o := engine.BuildOptions{Head: n.ModelHints(), Height: n.ImgSize[0], Width: n.ImgSize[1]}
 			if n.Dynamic.Batch {
 				o.Batch = w.batch

@@ -29,10 +29,10 @@ func TestNetworkRate(t *testing.T) {
 		if name == "CPU" || simgpu.Real() {
 			continue // they fail when they are told to only on the simulated GPU
 		}
-		simgpu.Fail("trtdet_context_enqueue", 1, outOfMemory)
+		simgpu.Fail("IExecutionContext::enqueueV3", 1, outOfMemory)
 		_, err := d.NetworkRate(t.Context(), 2, 0)
 		simgpu.Fail("", 0, 0)
-		if err == nil || !strings.Contains(err.Error(), "enqueue") {
+		if err == nil || !strings.Contains(err.Error(), "IExecutionContext::enqueueV3") {
 			t.Errorf("a slot failed: %v", err)
 		}
 		if rate, err := d.NetworkRate(t.Context(), 2, 0); err != nil || !(rate.ImagesPerSecond > 0) {
@@ -55,7 +55,7 @@ func TestNetworkRateFails(t *testing.T) {
 	}
 	clean := simgpu.Count()
 	for call, times := range map[string]int64{
-		"trtdet_context_enqueue": 2, "cuStreamBeginCapture": 1, "cuStreamEndCapture": 1, "cuGraphInstantiate": 1,
+		"IExecutionContext::enqueueV3": 2, "cuStreamBeginCapture": 1, "cuStreamEndCapture": 1, "cuGraphInstantiate": 1,
 		"cuEventCreate": 3, "cuEventRecord": 4, "cuGraphLaunch": 4, "cuEventSynchronize": 3, "cuEventElapsedTime": 3,
 	} {
 		for nth := int64(1); nth <= times; nth++ {

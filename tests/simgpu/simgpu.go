@@ -2,6 +2,10 @@
 // whose devices are memory that the host cannot touch and threads that work
 // when they like. It finds mistakes; it measures nothing.
 //
+// Beside it lie three TensorRTs of ours, RTX 1, 10 and 11, which the program
+// loads and calls as it does NVIDIA's: SIMGPU_TENSORRT says which, 10 unless told
+// otherwise.
+//
 // TRTDET_SIMGPU names the folder of another build of it than make simgpu's.
 // TRTDET_GPU=1 has the same tests run on the machine's own GPU, TRTDET_GPU=N on
 // its first N.
@@ -31,6 +35,7 @@ package simgpu
 import "C"
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -55,8 +60,30 @@ var count = 1
 // Devices is how many GPUs there are to test on.
 func Devices() int { return count }
 
-// Use makes the simulated driver with a number of GPUs, its NVML and its
-// TensorRT this process's, before the first call of any of them. Where Real it
+// TensorRTs are the flavors of the simulated TensorRT, by the names of their
+// folders.
+var TensorRTs = []string{"rtx1", "10", "11"}
+
+// TensorRT is the flavor that this process runs on unless a test chooses another.
+func TensorRT() string { return cmp.Or(os.Getenv("SIMGPU_TENSORRT"), "10") }
+
+// UseTensorRT has a test run on a flavor of the simulated TensorRT.
+func UseTensorRT(t testing.TB, flavor string) {
+	t.Helper()
+	t.Setenv("TRTDET_TENSORRT", filepath.Join(folder(), flavor))
+}
+
+// folder is where the simulated libraries lie.
+func folder() string {
+	if named := os.Getenv("TRTDET_SIMGPU"); named != "" {
+		return named
+	}
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu")
+}
+
+// Use makes the simulated driver with a number of GPUs, its NVML and a
+// TensorRT of it this process's, before the first call of any of them. Where Real it
 // does not. A child process finds NVML by LD_LIBRARY_PATH.
 func Use(devices int) error {
 	if Real() {
@@ -65,14 +92,9 @@ func Use(devices int) error {
 		return err
 	}
 	count = devices
-	folder := os.Getenv("TRTDET_SIMGPU")
-	if folder == "" {
-		_, file, _, _ := runtime.Caller(0)
-		folder = filepath.Join(filepath.Dir(file), "..", "..", "build", "out", "simgpu")
-	}
 	// who asks the loader for NVML's name later gets what has that name already
 	for name, handle := range map[string]*unsafe.Pointer{"libcuda.so.1": &library, "libnvidia-ml.so.1": &management} {
-		path := C.CString(filepath.Join(folder, name))
+		path := C.CString(filepath.Join(folder(), name))
 		defer C.free(unsafe.Pointer(path))
 		if *handle = C.dlopen(path, C.RTLD_NOW|C.RTLD_LOCAL); *handle == nil {
 			return fmt.Errorf("%s: %s: run make simgpu", C.GoString(path), C.GoString(C.dlerror()))
@@ -80,8 +102,8 @@ func Use(devices int) error {
 	}
 	return errors.Join(
 		os.Setenv("SIMGPU_DEVICES", strconv.Itoa(devices)),
-		os.Setenv("TRTDET_LIBCUDA", filepath.Join(folder, "libcuda.so.1")),
-		os.Setenv("TRTDET_TENSORRT", filepath.Join(folder, "libtensorrt_sim.so")))
+		os.Setenv("TRTDET_LIBCUDA", filepath.Join(folder(), "libcuda.so.1")),
+		os.Setenv("TRTDET_TENSORRT", filepath.Join(folder(), TensorRT())))
 }
 
 func symbol(name string) unsafe.Pointer { return symbolOf(library, name) }
@@ -105,6 +127,10 @@ func failBy(function, call string, nth int64, status int) {
 	defer C.free(unsafe.Pointer(c))
 	C.fail(symbol(function), c, C.int64_t(nth), C.int(status))
 }
+
+// Late is what to Fail so that a network fails on the device: enqueueV3 succeeds,
+// half of the results is written, and the device is lost with the CUresult.
+const Late = "IExecutionContext::enqueueV3, late"
 
 // Calls returns how often a call of a name was made.
 func Calls(call string) int64 {
@@ -152,6 +178,7 @@ func Xid(device int, xid uint64) {
 // Counts is what lives on the devices, and what was done that must not be.
 type Counts struct {
 	Contexts, Allocations, Pinned, Streams, Events, Modules, Graphs, Executables int
+	Objects                                                                      int // of TensorRT
 	Violations                                                                   int
 	// NVML is how many of its event sets live, and how often it is to be shut down.
 	NVML int
@@ -159,7 +186,7 @@ type Counts struct {
 
 // Live is how many things there are on the devices.
 func (c Counts) Live() int {
-	return c.Contexts + c.Allocations + c.Pinned + c.Streams + c.Events + c.Modules + c.Graphs + c.Executables + c.NVML
+	return c.Contexts + c.Allocations + c.Pinned + c.Streams + c.Events + c.Modules + c.Graphs + c.Executables + c.Objects + c.NVML
 }
 
 // Count returns the counts of this moment.
@@ -167,7 +194,7 @@ func Count() Counts {
 	c := C.count(symbol("simgpu_count"))
 	return Counts{
 		int(c.contexts), int(c.allocations), int(c.pinned), int(c.streams), int(c.events), int(c.modules), int(c.graphs), int(c.executables),
-		int(c.violations), int(C.nvml_live(symbolOf(management, "simgpu_nvml_live"))),
+		int(c.objects), int(c.violations), int(C.nvml_live(symbolOf(management, "simgpu_nvml_live"))),
 	}
 }
 
@@ -194,24 +221,46 @@ var letGo = []string{
 }
 
 // FailEachCall has each call that use makes, but those that free, fail the 1st,
-// 2nd ... time, at most the 12th, with a CUresult, and hands check what use
-// says then. Nothing may be left behind, and the next try has to work. It
-// returns how many failures were tried.
+// 2nd ... time, at most the 12th of the driver's and the 4th of TensorRT's, with a
+// CUresult, and hands check what use says then. Nothing may be left behind, and
+// the next try has to work. It returns how many failures were tried.
 func FailEachCall(t *testing.T, status int, use func() error, check func(call string, err error)) (tried int) {
+	t.Helper()
+	return failEach(t, Called, status, use, check)
+}
+
+// FailEachTensorRTCall is FailEachCall of TensorRT's calls, not the driver's.
+func FailEachTensorRTCall(t *testing.T, status int, use func() error) (tried int) {
+	t.Helper()
+	called := func() []string {
+		return slices.DeleteFunc(Called(), func(call string) bool { return strings.HasPrefix(call, "cu") })
+	}
+	return failEach(t, called, status, use, func(string, error) {})
+}
+
+func failEach(
+	t *testing.T, called func() []string, status int, use func() error, check func(call string, err error),
+) (tried int) {
 	t.Helper()
 	if err := use(); err != nil {
 		t.Fatal(err)
 	}
-	for _, call := range Called() {
-		if slices.Contains(letGo, call) || call == "cuInit" {
+	for _, call := range called() {
+		if slices.Contains(letGo, call) || call == "cuInit" || call == Late {
 			continue
 		}
 		before := Calls(call)
 		if err := use(); err != nil {
 			t.Fatal(err)
 		}
-		clean := Count()
-		for nth := range min(Calls(call)-before, 12) {
+		clean, most := Count(), int64(12)
+		if strings.Contains(call, "::") {
+			most = 4
+			if testing.Short() {
+				most = 2
+			}
+		}
+		for nth := range min(Calls(call)-before, most) {
 			Fail(call, nth+1, status)
 			err := use()
 			Fail("", 0, 0)

@@ -22,6 +22,7 @@ void simgpu_called(char* names, int64_t size);
 
 typedef struct simgpu_counts {
   int64_t contexts, allocations, pinned, streams, events, modules, graphs, executables;
+  int64_t objects;    /* of the simulated TensorRT */
   int64_t violations; /* what must not be done and was, since the process began */
 } simgpu_counts;
 
@@ -65,8 +66,15 @@ int64_t simgpu_nvml_live(void);
 int simgpu_capturing(void* stream);
 /* For the simulated TensorRT: writes down what a program must not do. */
 void simgpu_violation(const char* what);
-/* For the simulated TensorRT: counts an entry of its own by its name; returns not 0 where it was told to fail. */
-int simgpu_enter(const char* entry);
+/* For the simulated TensorRT: counts a call of its own by its name; returns not 0 where it was told to fail. */
+int simgpu_enter(const char* call);
+/* For the simulated TensorRT: counts its objects; 1 for one that was made, -1 for one that was freed. */
+void simgpu_object(int change);
+/*
+ * For work of the simulated TensorRT: takes away the device whose memory lies at an address, as simgpu_lose does, which
+ * a program learns of when it next asks.
+ */
+void simgpu_fail_device(uint64_t address, int status);
 
 /*
  * For the simulated TensorRT: where the host finds size bytes of a device's memory; NULL, and a violation, where they

@@ -30,6 +30,7 @@ constexpr const char* kCreateRuntime = "createInferRuntime_INTERNAL";
 constexpr const char* kCreateParser = "createNvOnnxParser_INTERNAL";
 constexpr const char* kLibraryVersion = "getInferLibVersion";
 constexpr const char* kLibraryBuild = "getInferLibBuildVersion";  // optional
+constexpr const char* kParserVersion = "getNvOnnxParserVersion";  // optional
 
 }  // namespace trtdet::TRTDET_FLAVOR_NAMESPACE
 

@@ -14,25 +14,31 @@ constexpr nvinfer1::NetworkDefinitionCreationFlags StronglyTyped() {
 #pragma GCC diagnostic pop
 }
 
-std::string Describe(const nvonnxparser::IParserError& error) {
-  const auto text = [](const char* s) { return std::string(s == nullptr ? "" : s); };
+constexpr const char* kNoReason = "the parser gives no reason";
+
+std::string ToText(const nvonnxparser::IParserError& error) {
   std::string where;
-  if (error.node() >= 0) {
-    where = "node " + std::to_string(error.node());
-    if (!text(error.nodeName()).empty()) where += " \"" + text(error.nodeName()) + "\"";
-    if (!text(error.nodeOperator()).empty()) where += " (" + text(error.nodeOperator()) + ")";
+  if (const int node = error.node(); node >= 0) {
+    const std::string name = Text(error.nodeName());
+    const std::string op = Text(error.nodeOperator());
+    where = "node " + std::to_string(node);
+    if (!name.empty()) where += " \"" + name + "\"";
+    if (!op.empty()) where += " (" + op + ")";
     where += ": ";
   }
-  // The description may carry what TensorRT logged, line by line.
-  std::string reason = WithoutMissingDriver(text(error.desc()).c_str());
-  for (std::size_t at = 0; (at = reason.find('\n', at)) != std::string::npos;) reason.replace(at, 1, "; ");
-  return where + reason;
+  const std::string reason = WithoutMissingDriver(Text(error.desc()).c_str());
+  return where + (reason.empty() ? kNoReason : reason);
 }
 
-std::string FirstError(const nvonnxparser::IParser& parser) {
-  if (parser.getNbErrors() == 0) return "the parser gives no reason";
-  const nvonnxparser::IParserError* error = parser.getError(0);
-  return error == nullptr ? "the parser gives no reason" : Describe(*error);
+// The parser's first error, or else what it logged.
+std::string Reason(const nvonnxparser::IParser& parser, const LogSink& sink) {
+  const nvonnxparser::IParserError* error = parser.getNbErrors() == 0 ? nullptr : parser.getError(0);
+  std::string reason = error == nullptr ? "" : ToText(*error);
+  if (reason.empty()) reason = sink.Errors();
+  if (reason.empty()) return kNoReason;
+  // The description may carry what TensorRT logged, line by line.
+  for (std::size_t at = 0; (at = reason.find('\n', at)) != std::string::npos;) reason.replace(at, 1, "; ");
+  return reason;
 }
 
 }  // namespace
@@ -58,34 +64,49 @@ NvNetwork::NvNetwork(std::shared_ptr<BuilderState> state, const std::string& onn
   if (network_ == nullptr) throw Error(TRTDET_BUILD, "TensorRT made no network", sink.Errors());
   // Otherwise it counts the builder's networks and writes the number into the
   // plan, and the same file parsed twice would give two plans.
+  sink.ForgetErrors();
   network_->setName("trtdet");
+  CheckLog(sink, TRTDET_BUILD, "TensorRT does not name the network");
   nvinfer1::ILogger* logger = &state_->logger;
   parser_.reset(static_cast<nvonnxparser::IParser*>(
-      state_->binaries->create_parser(network_.get(), logger, state_->binaries->version)));
+      state_->binaries->create_parser(network_.get(), logger, state_->binaries->parser_version)));
   if (parser_ == nullptr) throw Error(TRTDET_LIBRARY, "the ONNX parser does not fit this TensorRT", sink.Errors());
 
   if (!parser_->parseFromFile(onnx_path.c_str(), static_cast<int>(nvinfer1::ILogger::Severity::kWARNING))) {
-    throw Error(TRTDET_PARSE, onnx_path + ": " + FirstError(*parser_), sink.Errors());
+    throw Error(TRTDET_PARSE, onnx_path + ": " + Reason(*parser_, sink), sink.Errors());
   }
+  sink.ForgetErrors();
+  Describe();
+  CheckLog(sink, TRTDET_BUILD, "TensorRT does not tell what the network has");
   // An empty file, and any file that is no ONNX but valid protobuf, parses.
-  if (network_->getNbInputs() == 0 || network_->getNbOutputs() == 0) {
+  if (inputs_.empty() || outputs_.empty()) {
     throw Error(TRTDET_PARSE, onnx_path + ": it has no inputs or no outputs, so it is not an ONNX network");
   }
 }
 
-int32_t NvNetwork::TensorCount(trtdet_role role) const {
-  return role == TRTDET_INPUT ? network_->getNbInputs() : network_->getNbOutputs();
+void NvNetwork::Describe() {
+  for (int32_t i = 0; i < network_->getNbInputs(); ++i) inputs_.push_back(Describe(network_->getInput(i)));
+  for (int32_t i = 0; i < network_->getNbOutputs(); ++i) outputs_.push_back(Describe(network_->getOutput(i)));
 }
 
+NvNetwork::NetworkTensor NvNetwork::Describe(const nvinfer1::ITensor* tensor) const {
+  if (tensor == nullptr) {
+    throw Error(TRTDET_BUILD, "TensorRT hides an input or output", state_->logger.sink().Errors());
+  }
+  return {Text(tensor->getName()), tensor->getType(), tensor->getDimensions()};
+}
+
+int32_t NvNetwork::TensorCount(trtdet_role role) const { return static_cast<int32_t>(Tensors(role).size()); }
+
 trtdet_tensor NvNetwork::Tensor(trtdet_role role, int32_t index) const {
-  const nvinfer1::ITensor* tensor = role == TRTDET_INPUT ? network_->getInput(index) : network_->getOutput(index);
-  const nvinfer1::Dims dims = tensor->getDimensions();
+  const NetworkTensor& tensor = Tensors(role)[static_cast<std::size_t>(index)];
+  const nvinfer1::Dims& dims = tensor.dims;
   if (dims.nbDims < 0 || dims.nbDims > TRTDET_MAX_RANK) {
-    throw Error(TRTDET_PARSE, std::string("tensor ") + tensor->getName() + ": TensorRT cannot tell its shape");
+    throw Error(TRTDET_PARSE, "tensor " + tensor.name + ": TensorRT cannot tell its shape");
   }
   trtdet_tensor out{};
-  out.name = tensor->getName();
-  out.dtype = static_cast<trtdet_dtype>(tensor->getType());
+  out.name = tensor.name.c_str();
+  out.dtype = static_cast<trtdet_dtype>(tensor.dtype);
   out.rank = dims.nbDims;
   for (int32_t i = 0; i < dims.nbDims; ++i) out.dims[i] = dims.d[i];
   return out;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../flavor.h"
 #include "api.h"
@@ -37,10 +38,24 @@ class NvNetwork final : public Network {
   std::unique_ptr<Plan> Build(const BuildConfig& config, const Progress& progress) override;
 
  private:
+  struct NetworkTensor {
+    std::string name;
+    nvinfer1::DataType dtype;
+    nvinfer1::Dims dims;
+  };
+
+  void Describe();
+  NetworkTensor Describe(const nvinfer1::ITensor* tensor) const;
+  const std::vector<NetworkTensor>& Tensors(trtdet_role role) const {
+    return role == TRTDET_INPUT ? inputs_ : outputs_;
+  }
+
   std::shared_ptr<BuilderState> state_;
   std::unique_ptr<nvinfer1::INetworkDefinition> network_;
   // The network's weights may lie in the parser's memory.
   std::unique_ptr<nvonnxparser::IParser> parser_;
+  std::vector<NetworkTensor> inputs_;
+  std::vector<NetworkTensor> outputs_;
 };
 
 }  // namespace trtdet::TRTDET_FLAVOR_NAMESPACE

@@ -23,6 +23,11 @@ std::string VersionText(int32_t version, const SharedObject& infer) {
   return text;
 }
 
+int32_t ParserVersion(const SharedObject& parser) {
+  const auto version = parser.OptionalSymbol<LibraryVersion>(kParserVersion);
+  return version == nullptr ? NV_ONNX_PARSER_VERSION : version();
+}
+
 std::unique_ptr<Library> Open(const std::string& path, const std::string& parser_path) {
   return std::make_unique<NvLibrary>(path, parser_path);
 }
@@ -35,7 +40,8 @@ Binaries::Binaries(const std::string& path, const std::string& parser_path)
       create_builder(infer.Symbol<TRTDET_FLAVOR_NAMESPACE::CreateBuilder>(kCreateBuilder)),
       create_runtime(infer.Symbol<TRTDET_FLAVOR_NAMESPACE::CreateRuntime>(kCreateRuntime)),
       create_parser(parser.Symbol<TRTDET_FLAVOR_NAMESPACE::CreateParser>(kCreateParser)),
-      version(infer.Symbol<LibraryVersion>(kLibraryVersion)()) {}
+      version(infer.Symbol<LibraryVersion>(kLibraryVersion)()),
+      parser_version(ParserVersion(parser)) {}
 
 NvLibrary::NvLibrary(const std::string& path, const std::string& parser_path)
     : binaries_(std::make_shared<Binaries>(path, parser_path)),

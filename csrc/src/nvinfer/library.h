@@ -21,9 +21,10 @@ struct Binaries {
   CreateBuilder create_builder;
   CreateRuntime create_runtime;
   CreateParser create_parser;
-  // What the create_ functions are called with: the library's own
-  // version, not the headers', or it refuses headers newer than itself.
+  // What the create_ functions are called with: the libraries' own
+  // versions, not the headers', or they refuse headers newer than themselves.
   int32_t version;
+  int32_t parser_version;
 };
 
 class NvLibrary final : public Library {

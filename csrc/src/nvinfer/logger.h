@@ -3,12 +3,24 @@
 #define TRTDET_SRC_NVINFER_LOGGER_H_
 
 #include <memory>
+#include <string>
 #include <utility>
 
+#include "../error.h"
 #include "../log_sink.h"
 #include "api.h"
 
 namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
+
+// Throws where TensorRT has logged an error since the sink last forgot them.
+// Some of its calls return nothing, and some an answer that looks like any
+// other, so that its log alone says that they failed.
+inline void CheckLog(const LogSink& sink, trtdet_code code, const char* what) {
+  if (const std::string errors = sink.Errors(); !errors.empty()) throw Error(code, what, errors);
+}
+
+// A text of TensorRT's, which is null where the call failed.
+inline std::string Text(const char* text) { return text == nullptr ? "" : text; }
 
 // Hands TensorRT's log to the sink.
 class Logger final : public nvinfer1::ILogger {

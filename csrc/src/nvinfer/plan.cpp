@@ -10,20 +10,29 @@
 namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
 namespace {
 
+using HostMemory = std::unique_ptr<nvinfer1::IHostMemory>;
+
 class NvPlan final : public Plan {
  public:
-  NvPlan(std::shared_ptr<BuilderState> state, std::unique_ptr<nvinfer1::IHostMemory> plan,
-         std::unique_ptr<nvinfer1::IHostMemory> timing_cache)
-      : state_(std::move(state)), plan_(std::move(plan)), timing_cache_(std::move(timing_cache)) {}
-  Bytes Data() const override { return {plan_->data(), plan_->size()}; }
-  Bytes TimingCache() const override {
-    return timing_cache_ == nullptr ? Bytes{} : Bytes{timing_cache_->data(), timing_cache_->size()};
-  }
+  NvPlan(std::shared_ptr<BuilderState> state, HostMemory plan, HostMemory timing_cache)
+      : state_(std::move(state)),
+        plan_(std::move(plan)),
+        timing_cache_(std::move(timing_cache)),
+        data_(BytesOf(plan_)),
+        timings_(BytesOf(timing_cache_)) {}
+  Bytes Data() const override { return data_; }
+  Bytes TimingCache() const override { return timings_; }
 
  private:
+  static Bytes BytesOf(const HostMemory& memory) {
+    return memory == nullptr ? Bytes{} : Bytes{memory->data(), memory->size()};
+  }
+
   std::shared_ptr<BuilderState> state_;
-  std::unique_ptr<nvinfer1::IHostMemory> plan_;
-  std::unique_ptr<nvinfer1::IHostMemory> timing_cache_;
+  HostMemory plan_;
+  HostMemory timing_cache_;
+  Bytes data_;
+  Bytes timings_;
 };
 
 // Tells of the phases and remembers that the build was called off. TensorRT
@@ -90,7 +99,8 @@ nvinfer1::Dims ToDims(const Shape& shape) {
   return dims;
 }
 
-void AddProfiles(nvinfer1::IBuilder& builder, const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
+void AddProfiles(nvinfer1::IBuilder& builder, const BuildConfig& config, nvinfer1::IBuilderConfig& nv,
+                 const LogSink& sink) {
   for (const auto& shapes : config.profiles) {
     nvinfer1::IOptimizationProfile* profile = builder.createOptimizationProfile();
     bool ok = profile != nullptr;
@@ -101,23 +111,26 @@ void AddProfiles(nvinfer1::IBuilder& builder, const BuildConfig& config, nvinfer
            profile->setDimensions(input.c_str(), Selector::kMAX, ToDims(range.max));
     }
     if (!ok || nv.addOptimizationProfile(profile) < 0) {
-      throw Error(TRTDET_INVALID, "TensorRT refuses the profile's shapes");
+      throw Error(TRTDET_INVALID, "TensorRT refuses the profile's shapes", sink.Errors());
     }
   }
 }
 
 #if TRTDET_FLAVOR == 1
-void SetTargets(const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
+void SetTargets(const BuildConfig& config, nvinfer1::IBuilderConfig& nv, const LogSink& sink) {
   if (config.targets.empty()) return;
   const auto count = static_cast<int32_t>(config.targets.size());
   if (!nv.setNbComputeCapabilities(count)) {
-    throw Error(TRTDET_UNSUPPORTED, "TensorRT-RTX refuses " + std::to_string(count) + " targets at once");
+    throw Error(TRTDET_UNSUPPORTED, "TensorRT-RTX refuses " + std::to_string(count) + " targets at once",
+                sink.Errors());
   }
   for (int32_t i = 0; i < count; ++i) {
     const int32_t target = config.targets[static_cast<std::size_t>(i)];
     if (!nv.setComputeCapability(static_cast<nvinfer1::ComputeCapability>(target), i)) {
-      throw Error(TRTDET_UNSUPPORTED, "TensorRT-RTX cannot build for compute capability " +
-                                          std::to_string(target / 10) + '.' + std::to_string(target % 10));
+      throw Error(TRTDET_UNSUPPORTED,
+                  "TensorRT-RTX cannot build for compute capability " + std::to_string(target / 10) + '.' +
+                      std::to_string(target % 10),
+                  sink.Errors());
     }
   }
 }
@@ -128,7 +141,9 @@ void ForbidAllocation(const nvinfer1::INetworkDefinition& network, int32_t versi
   if (version < 10200) return;  // which has no such flag
   for (int32_t i = 0; i < network.getNbLayers(); ++i) {
     using Type = nvinfer1::LayerType;
-    const Type type = network.getLayer(i)->getType();
+    const nvinfer1::ILayer* layer = network.getLayer(i);
+    if (layer == nullptr) continue;  // the log says why
+    const Type type = layer->getType();
     if (type == Type::kNON_ZERO || type == Type::kNMS || type == Type::kTRIP_LIMIT) return;
   }
   nv.setFlag(nvinfer1::BuilderFlag::kREQUIRE_USER_ALLOCATION);
@@ -137,11 +152,11 @@ void ForbidAllocation(const nvinfer1::INetworkDefinition& network, int32_t versi
 // TensorRT-RTX has no tactics to time: it compiles kernels on the GPU.
 class TimingCache {
  public:
-  TimingCache(const BuildConfig&, nvinfer1::IBuilderConfig&) {}
-  std::unique_ptr<nvinfer1::IHostMemory> Serialize() const { return nullptr; }
+  TimingCache(const BuildConfig&, nvinfer1::IBuilderConfig&, const LogSink&) {}
+  HostMemory Serialize(LogSink&) const { return nullptr; }
 };
 #else
-void SetTargets(const BuildConfig& config, nvinfer1::IBuilderConfig&) {
+void SetTargets(const BuildConfig& config, nvinfer1::IBuilderConfig&, const LogSink&) {
   if (config.targets.empty()) return;
   throw Error(TRTDET_UNSUPPORTED,
               "targets are TensorRT-RTX's: this TensorRT builds for the GPU of the machine it runs on");
@@ -152,16 +167,21 @@ void ForbidAllocation(const nvinfer1::INetworkDefinition&, int32_t, nvinfer1::IB
 // Must outlive the build that it is set for.
 class TimingCache {
  public:
-  TimingCache(const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
+  TimingCache(const BuildConfig& config, nvinfer1::IBuilderConfig& nv, const LogSink& sink) {
     if (!config.timing_cache) return;
     cache_.reset(nv.createTimingCache(config.timing_cache->data(), config.timing_cache->size()));
     if (cache_ == nullptr || !nv.setTimingCache(*cache_, /*ignoreMismatch=*/false)) {
       throw Error(TRTDET_INVALID,
-                  "the timing cache is damaged or was made by another TensorRT or on another GPU: delete it");
+                  "the timing cache is damaged or was made by another TensorRT or on another GPU: delete it",
+                  sink.Errors());
     }
   }
-  std::unique_ptr<nvinfer1::IHostMemory> Serialize() const {
-    return std::unique_ptr<nvinfer1::IHostMemory>(cache_ == nullptr ? nullptr : cache_->serialize());
+  HostMemory Serialize(LogSink& sink) const {
+    if (cache_ == nullptr) return nullptr;
+    sink.ForgetErrors();
+    HostMemory timings(cache_->serialize());
+    if (timings == nullptr) throw Error(TRTDET_BUILD, "TensorRT does not give its timing cache", sink.Errors());
+    return timings;
   }
 
  private:
@@ -169,15 +189,24 @@ class TimingCache {
 };
 #endif
 
-void Configure(nvinfer1::IBuilder& builder, const BuildConfig& config, nvinfer1::IBuilderConfig& nv) {
-  AddProfiles(builder, config, nv);
-  SetTargets(config, nv);
+void Configure(nvinfer1::IBuilder& builder, const BuildConfig& config, nvinfer1::IBuilderConfig& nv,
+               const LogSink& sink) {
+  AddProfiles(builder, config, nv, sink);
+  SetTargets(config, nv, sink);
   if (config.workspace_bytes) {
     constexpr uint64_t kMost = std::numeric_limits<std::size_t>::max();
     nv.setMemoryPoolLimit(nvinfer1::MemoryPoolType::kWORKSPACE,
                           static_cast<std::size_t>(std::min(*config.workspace_bytes, kMost)));
   }
   if (config.optimization_level && !kIsRtx) nv.setBuilderOptimizationLevel(*config.optimization_level);
+}
+
+Error NoPlan(const std::string& errors) {
+  const bool incomplete = errors.find("libnvinfer_builder_resource") != std::string::npos;
+  return {TRTDET_BUILD,
+          incomplete ? "this TensorRT has not all that it builds with for this GPU: install all of TensorRT"
+                     : "TensorRT built no plan",
+          errors};
 }
 
 }  // namespace
@@ -193,22 +222,21 @@ std::unique_ptr<Plan> NvNetwork::Build(const BuildConfig& config, const Progress
   Monitor monitor(progress);
   const std::unique_ptr<nvinfer1::IBuilderConfig> nv(state_->builder->createBuilderConfig());
   if (nv == nullptr) throw Error(TRTDET_BUILD, "TensorRT made no configuration", sink.Errors());
-  Configure(*state_->builder, config, *nv);
+  sink.ForgetErrors();
+  Configure(*state_->builder, config, *nv, sink);
   ForbidAllocation(*network_, state_->binaries->version, *nv);
-  const TimingCache timing_cache(config, *nv);
+  const TimingCache timing_cache(config, *nv, sink);
   if (progress) nv->setProgressMonitor(&monitor);
+  CheckLog(sink, TRTDET_BUILD, "TensorRT refuses a setting");
 
-  std::unique_ptr<nvinfer1::IHostMemory> plan(state_->builder->buildSerializedNetwork(*network_, *nv));
+  HostMemory built(state_->builder->buildSerializedNetwork(*network_, *nv));
   if (monitor.canceled()) throw Error(TRTDET_CANCELED, "the build was canceled");
-  if (plan == nullptr || plan->size() == 0) {
-    const std::string errors = sink.Errors();
-    const bool incomplete = errors.find("libnvinfer_builder_resource") != std::string::npos;
-    throw Error(TRTDET_BUILD,
-                incomplete ? "this TensorRT has not all that it builds with for this GPU: install all of TensorRT"
-                           : "TensorRT built no plan",
-                errors);
-  }
-  return std::make_unique<NvPlan>(state_, std::move(plan), timing_cache.Serialize());
+  if (built == nullptr) throw NoPlan(sink.Errors());
+  sink.ForgetErrors();
+  auto plan = std::make_unique<NvPlan>(state_, std::move(built), timing_cache.Serialize(sink));
+  CheckLog(sink, TRTDET_BUILD, "TensorRT does not give the plan");
+  if (plan->Data().size == 0) throw NoPlan("");
+  return plan;
 }
 
 }  // namespace trtdet::TRTDET_FLAVOR_NAMESPACE

@@ -5,7 +5,6 @@
 
 #include <memory>
 
-#include "../error.h"
 #include "../flavor.h"
 #include "api.h"
 #include "logger.h"
@@ -19,19 +18,33 @@ class RuntimeCache {
  public:
   // Goes on from these bytes, where there are any.
   void Start(nvinfer1::ICudaEngine& engine, Bytes bytes, Logger& logger) {
+    LogSink& sink = logger.sink();
     config_.reset(engine.createRuntimeConfig());
-    if (config_ != nullptr) cache_.reset(config_->createRuntimeCache());
-    if (config_ != nullptr) config_->setExecutionContextAllocationStrategy(kMemoryIsCallers);
-    if (cache_ == nullptr) throw Error(TRTDET_RUN, "TensorRT-RTX made no runtime cache", logger.sink().Errors());
+    if (config_ == nullptr) throw Error(TRTDET_RUN, "TensorRT-RTX made no runtime configuration", sink.Errors());
+    cache_.reset(config_->createRuntimeCache());
+    if (cache_ == nullptr) throw Error(TRTDET_RUN, "TensorRT-RTX made no runtime cache", sink.Errors());
     if (bytes.size != 0 && !cache_->deserialize(bytes.data, bytes.size)) {
+      sink.ForgetErrors();
       logger.log(nvinfer1::ILogger::Severity::kWARNING,
                  "the runtime cache is of another plan, GPU or TensorRT-RTX: kernels are compiled again");
     }
-    if (!config_->setRuntimeCache(*cache_)) throw Error(TRTDET_RUN, "TensorRT-RTX refuses its own runtime cache");
+    if (!config_->setRuntimeCache(*cache_)) {
+      throw Error(TRTDET_RUN, "TensorRT-RTX refuses its own runtime cache", sink.Errors());
+    }
+    config_->setExecutionContextAllocationStrategy(kMemoryIsCallers);
+    // The default compiles kernels for a new shape in the background and runs
+    // slower ones until they are there. A graph that was captured after the first
+    // run would keep the slower ones for good, so the first run waits for its
+    // kernels. RTX's own graphs (setCudaGraphStrategy) wait as well, but hold the
+    // network alone, and are off while a stream is captured: ours hold the copies,
+    // letterbox and decode too.
+    config_->setDynamicShapesKernelSpecializationStrategy(nvinfer1::DynamicShapesKernelSpecializationStrategy::kEAGER);
+    CheckLog(sink, TRTDET_RUN, "TensorRT-RTX refuses how it is to run");
   }
   nvinfer1::IExecutionContext* CreateContext(nvinfer1::ICudaEngine& engine) {
     return engine.createExecutionContext(config_.get());
   }
+  // Null where TensorRT-RTX does not say what it has compiled.
   std::unique_ptr<nvinfer1::IHostMemory> Serialize() const {
     return std::unique_ptr<nvinfer1::IHostMemory>(cache_->serialize());
   }

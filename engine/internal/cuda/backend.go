@@ -224,6 +224,7 @@ type batches struct {
 	input          trt.TensorInfo
 	profile        int
 	least, largest int
+	taken          int // the most that the profile takes
 }
 
 // inputShape finds the profile for an input of height x width.
@@ -239,7 +240,7 @@ func inputShape(engine *trt.Engine, height, width int) (batches, error) {
 		taken = append(taken, fmt.Sprintf("%v to %v", r.Min, r.Max))
 		holds := r.Min[2] <= height && height <= r.Max[2] && r.Min[3] <= width && width <= r.Max[3]
 		if holds && r.Max[0] > b.largest {
-			b.profile, b.least, b.largest = i, r.Min[0], r.Max[0]
+			b.profile, b.least, b.largest, b.taken = i, r.Min[0], r.Max[0], r.Max[0]
 		}
 	}
 	if b.profile < 0 {

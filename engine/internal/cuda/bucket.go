@@ -14,29 +14,59 @@ type bucket struct {
 	context *trt.Context
 	graph   *Graph // nil until a batch of this size has run
 	plain   bool   // it cannot be captured
+	// activations of its own, where those that buckets share do not do
+	activations *Buffer
 }
 
 // newBucket makes the context and sets its shape.
 func (s *slot) newBucket(size int) (*bucket, error) {
-	var memory uint64
-	bytes := 0
-	if s.activations != nil {
-		memory, bytes = s.activations.Address(), s.activations.Size()
-	}
 	b := &bucket{size: size}
 	s.device.making.Lock()
 	err := s.device.Do(func() (err error) {
-		if b.context, err = s.engine.NewContext(s.shape.profile, s.stream.Handle(), memory, bytes); err != nil {
+		if b.context, err = s.engine.NewContext(s.shape.profile, s.stream.Handle()); err != nil {
 			return err
 		}
 		return b.context.SetShape(s.shape.input.Name, s.inputDims(size))
 	})
+	if err == nil {
+		err = s.giveMemory(b)
+	}
 	s.device.making.Unlock()
 	if err != nil {
 		return nil, errors.Join(err, b.close(s.device))
 	}
 	s.buckets[size] = b
 	return b, nil
+}
+
+// giveMemory gives a bucket's context memory for its activations. Buckets, of which
+// one at a time runs, share what the largest needs. That is what the profile needs,
+// or less where batches are smaller than the profile's.
+func (s *slot) giveMemory(b *bucket) error {
+	need := s.engine.MemorySize(s.shape.profile)
+	if s.shape.largest < s.shape.taken {
+		if err := s.device.Do(func() (err error) {
+			need, err = b.context.MemorySize()
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if need == 0 {
+		return nil
+	}
+	memory := &s.activations
+	if s.activations != nil && s.activations.Size() < need {
+		memory = &b.activations
+	}
+	if *memory == nil {
+		made, err := s.device.Alloc(need)
+		if err != nil {
+			return err
+		}
+		*memory = made
+	}
+	return s.device.Do(func() error { return b.context.SetMemory((*memory).Address(), (*memory).Size()) })
 }
 
 // bind tells the bucket's context where the tensors lie.
@@ -117,6 +147,9 @@ func (b *bucket) close(d *Device) error {
 	err := b.dropGraph()
 	if b.context != nil {
 		err = errors.Join(err, d.Do(b.context.Close))
+	}
+	if b.activations != nil {
+		err = errors.Join(err, b.activations.Close())
 	}
 	return err
 }

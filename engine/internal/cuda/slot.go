@@ -79,11 +79,6 @@ func (s *slot) prepare(stageTimes bool) error {
 			return err
 		}
 	}
-	if size := s.engine.MemorySize(s.shape.profile); size > 0 {
-		if s.activations, err = s.device.Alloc(size); err != nil {
-			return err
-		}
-	}
 	largest, err := s.newBucket(s.shape.largest)
 	if err != nil {
 		return err

@@ -84,6 +84,15 @@ EXPORT int simgpu_describe(int device, struct simgpu_device* is) {
 
 EXPORT void simgpu_pin(int64_t microseconds) { PinTime::Get().Set(static_cast<uint64_t>(microseconds)); }
 
+EXPORT void simgpu_fail_device(uint64_t address, int status) {
+  int device = 0;
+  {
+    const Guard guard(Lock());
+    device = DeviceMemory::Get().DeviceOf(address);
+  }
+  simgpu_lose(device, status);
+}
+
 // --- the driver and its devices ---
 
 EXPORT CUresult cuInit(unsigned int) {
@@ -106,6 +115,7 @@ EXPORT CUresult cuGetErrorName(CUresult error, const char** name) {
     NAME(CUDA_ERROR_INVALID_HANDLE);
     NAME(CUDA_ERROR_INVALID_IMAGE);
     NAME(CUDA_ERROR_NOT_FOUND);
+    NAME(CUDA_ERROR_DEVICE_UNAVAILABLE);
     NAME(CUDA_ERROR_ECC_UNCORRECTABLE);
     NAME(CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
     NAME(CUDA_ERROR_ILLEGAL_ADDRESS);

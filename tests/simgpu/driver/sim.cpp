@@ -102,7 +102,12 @@ EXPORT void simgpu_fail(const char* call, int64_t nth, int status) { Fail(call, 
 
 EXPORT void simgpu_fail_from(const char* call, int64_t nth, int status) { Fail(call, nth, status, true); }
 
-EXPORT int simgpu_enter(const char* entry) { return simgpu::Enter(entry); }
+EXPORT int simgpu_enter(const char* call) { return simgpu::Enter(call); }
+
+EXPORT void simgpu_object(int change) {
+  const std::lock_guard<std::mutex> lock(simgpu::Lock());
+  simgpu::Live().objects += change;
+}
 
 EXPORT void simgpu_violation(const char* what) { simgpu::Violation(what); }
 
@@ -127,8 +132,8 @@ EXPORT simgpu_counts simgpu_count(void) {
   const std::lock_guard<std::mutex> lock(simgpu::Lock());
   const std::lock_guard<std::mutex> calls(simgpu::CallLock());
   const simgpu::Counts& live = simgpu::Live();
-  return {live.contexts, live.allocations, live.pinned,      live.streams,      live.events,
-          live.modules,  live.graphs,      live.executables, simgpu::violations};
+  return {live.contexts, live.allocations, live.pinned,      live.streams, live.events,
+          live.modules,  live.graphs,      live.executables, live.objects, simgpu::violations};
 }
 
 EXPORT void* simgpu_host_pointer(uint64_t address, uint64_t size) {

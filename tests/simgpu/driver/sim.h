@@ -38,7 +38,7 @@ CUresult Enter(const char* call);
 
 // What lives now. All are 0 again when a program has closed everything.
 struct Counts {
-  int64_t contexts, allocations, pinned, streams, events, modules, graphs, executables;
+  int64_t contexts, allocations, pinned, streams, events, modules, graphs, executables, objects;
 };
 
 // One lock for all of the driver's bookkeeping; work is done outside of it.

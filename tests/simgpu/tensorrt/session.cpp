@@ -4,13 +4,10 @@
 
 #include <cstdlib>
 #include <memory>
-
-#include "error.h"
+#include <stdexcept>
 
 namespace simgpu {
 namespace {
-
-using trtdet::Error;
 
 const OrtApi& Api() {
   static const OrtApi* const api = []() -> const OrtApi* {
@@ -18,7 +15,7 @@ const OrtApi& Api() {
     const std::string path = named != nullptr && *named != '\0' ? named : SIMGPU_ONNXRUNTIME;
     void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr)
-      throw Error(TRTDET_LIBRARY, std::string("the simulated TensorRT runs on ONNX Runtime: ") + dlerror());
+      throw std::runtime_error(std::string("the simulated TensorRT runs on ONNX Runtime: ") + dlerror());
     const auto base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(library, "OrtGetApiBase"));
     return base()->GetApi(ORT_API_VERSION);
   }();
@@ -29,7 +26,7 @@ void Check(OrtStatus* status) {
   if (status == nullptr) return;
   const std::string message = Api().GetErrorMessage(status);
   Api().ReleaseStatus(status);
-  throw Error(TRTDET_RUN, "ONNX Runtime: " + message);
+  throw std::runtime_error("ONNX Runtime: " + message);
 }
 
 const OrtEnv* Environment() {
@@ -61,11 +58,12 @@ Value Owned(OrtValue* value) { return {value, Api().ReleaseValue}; }
 
 }  // namespace
 
-Session::Session(const std::string& onnx) {
+Session::Session(const std::string& onnx, Use use) {
   OrtSessionOptions* options = nullptr;
   Check(Api().CreateSessionOptions(&options));
   const std::unique_ptr<OrtSessionOptions, void (*)(OrtSessionOptions*)> owned(options, Api().ReleaseSessionOptions);
   Check(Api().SetIntraOpNumThreads(options, 1));
+  if (use == Use::kDescribe) Check(Api().SetSessionGraphOptimizationLevel(options, ORT_DISABLE_ALL));
   Check(Api().CreateSessionFromArray(Environment(), onnx.data(), onnx.size(), options, &session_));
   Check(Api().CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &host_));
   inputs_ = Describe(true);
@@ -102,15 +100,6 @@ std::vector<Tensor> Session::Describe(bool input) const {
   return tensors;
 }
 
-std::string Session::Metadata(const char* key) const {
-  OrtModelMetadata* metadata = nullptr;
-  Check(Api().SessionGetModelMetadata(session_, &metadata));
-  const std::unique_ptr<OrtModelMetadata, void (*)(OrtModelMetadata*)> owned(metadata, Api().ReleaseModelMetadata);
-  char* value = nullptr;
-  Check(Api().ModelMetadataLookupCustomMetadataMap(metadata, Allocator(), key, &value));
-  return Take(value);
-}
-
 void Session::Run(const std::map<std::string, Place>& tensors) const {
   std::vector<const char*> input_names;
   std::vector<const char*> output_names;
@@ -137,8 +126,13 @@ void Session::Run(const std::map<std::string, Place>& tensors) const {
                   outputs.size(), outputs.data()));
 }
 
-std::vector<std::vector<int64_t>> Session::OutputShapes(
-    const std::map<std::string, std::vector<int64_t>>& inputs) const {
+std::vector<std::vector<int64_t>> Session::OutputShapes(const Shapes& inputs) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto known = known_.find(inputs);
+  return known != known_.end() ? known->second : known_.emplace(inputs, FindOutputShapes(inputs)).first->second;
+}
+
+std::vector<std::vector<int64_t>> Session::FindOutputShapes(const Shapes& inputs) const {
   std::vector<const char*> input_names;
   std::vector<const char*> output_names;
   output_names.reserve(outputs_.size());
@@ -177,32 +171,28 @@ namespace {
 
 struct Type {
   ONNXTensorElementDataType onnx;
-  trtdet_dtype dtype;
+  int data_type;
   uint64_t size;
 };
 
 constexpr Type kTypes[] = {
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, TRTDET_FLOAT32, 4},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, TRTDET_FLOAT16, 2},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, TRTDET_INT32, 4},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, TRTDET_INT64, 8},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, TRTDET_UINT8, 1},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8, TRTDET_INT8, 1},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, TRTDET_BOOL, 1},
-    {ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16, TRTDET_BFLOAT16, 2},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, 0, 4}, {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, 1, 2},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, 3, 4}, {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, 8, 8},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, 5, 1}, {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8, 2, 1},
+    {ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, 4, 1},  {ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16, 7, 2},
 };
 
 const Type& Find(ONNXTensorElementDataType type) {
   for (const Type& known : kTypes) {
     if (known.onnx == type) return known;
   }
-  throw Error(TRTDET_UNSUPPORTED, "the simulated TensorRT knows no type " + std::to_string(type));
+  throw std::runtime_error("the simulated TensorRT knows no type " + std::to_string(type));
 }
 
 }  // namespace
 
 uint64_t SizeOf(ONNXTensorElementDataType type) { return Find(type).size; }
-trtdet_dtype DTypeOf(ONNXTensorElementDataType type) { return Find(type).dtype; }
+int DataTypeOf(ONNXTensorElementDataType type) { return Find(type).data_type; }
 
 uint64_t CountOf(const std::vector<int64_t>& dims) {
   uint64_t count = 1;

@@ -6,10 +6,9 @@
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
-
-#include "trtdet.h"
 
 namespace simgpu {
 
@@ -28,34 +27,40 @@ struct Place {
 
 class Session {
  public:
-  // Throws trtdet::Error where ONNX Runtime refuses the file.
-  explicit Session(const std::string& onnx);
+  // Throws std::runtime_error where ONNX Runtime refuses the file. One that only
+  // tells what the file has is made sooner.
+  enum class Use : uint8_t { kRun, kDescribe };
+  explicit Session(const std::string& onnx, Use use = Use::kRun);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   const std::vector<Tensor>& inputs() const { return inputs_; }
   const std::vector<Tensor>& outputs() const { return outputs_; }
-  // What the file says about itself under a key, "" for nothing.
-  std::string Metadata(const char* key) const;
 
   // Runs with inputs and outputs where they lie, by name.
   void Run(const std::map<std::string, Place>& tensors) const;
-  // The outputs' shapes for these inputs': the network is run on zeros.
-  std::vector<std::vector<int64_t>> OutputShapes(const std::map<std::string, std::vector<int64_t>>& inputs) const;
+  // The outputs' shapes for these inputs': the network is run on zeros, once for
+  // each.
+  using Shapes = std::map<std::string, std::vector<int64_t>>;
+  std::vector<std::vector<int64_t>> OutputShapes(const Shapes& inputs) const;
 
  private:
   std::vector<Tensor> Describe(bool input) const;
+  std::vector<std::vector<int64_t>> FindOutputShapes(const Shapes& inputs) const;
 
   OrtSession* session_ = nullptr;
   OrtMemoryInfo* host_ = nullptr;
   std::vector<Tensor> inputs_;
   std::vector<Tensor> outputs_;
+  mutable std::mutex mutex_;
+  mutable std::map<Shapes, std::vector<std::vector<int64_t>>> known_;  // under the mutex
 };
 
-// Bytes of one number, 0 for a type that trtdet has no word for.
+// Bytes of one number.
 uint64_t SizeOf(ONNXTensorElementDataType type);
-trtdet_dtype DTypeOf(ONNXTensorElementDataType type);
+// The nvinfer1::DataType of the same numbers, which every flavor counts alike.
+int DataTypeOf(ONNXTensorElementDataType type);
 uint64_t CountOf(const std::vector<int64_t>& dims);
 
 }  // namespace simgpu
