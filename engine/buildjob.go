@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/trtdet/trtdet/internal/trust"
 	"github.com/trtdet/trtdet/trt"
 )
 
@@ -125,7 +126,7 @@ func overwrite(path string, data []byte) error {
 	if err != nil {
 		return pathless(err)
 	}
-	if info, statErr := f.Stat(); statErr != nil || !hasOneName(info) {
+	if info, statErr := f.Stat(); statErr != nil || !hasOneName(info) || !trust.Owns(info) {
 		f.Close()
 		return errors.New("somebody put another file in the place of the part")
 	}

@@ -184,7 +184,7 @@ func (c *core) footprint(in inputs, i int) (int64, error) {
 // fits refuses an image that takes more memory by itself than there may be.
 func (c *core) fits(info imaging.Info) error {
 	if c.hostMemory > 0 && int64(backend.RoundUp(int(info.Bytes))) > c.hostMemory {
-		return fmt.Errorf("%w: an image of %dx%d pixels takes %s, Options.HostMemory is %s", ErrMemoryLimit,
+		return fmt.Errorf("%w: an image of %dx%d pixels takes %s, all images may take %s (HostMemory)", ErrMemoryLimit,
 			info.Width, info.Height, humanize.IBytes(uint64(info.Bytes)), humanize.IBytes(uint64(c.hostMemory)))
 	}
 	pixels := 3 * int64(info.Width) * int64(info.Height)

@@ -3,14 +3,15 @@ package imaging
 import (
 	"fmt"
 	"image"
+	"image/color"
 )
 
 // Info is what reading a source takes.
 type Info struct {
 	// Width and Height in pixels, before an EXIF orientation turns them.
 	Width, Height int
-	// Bytes is the memory that it takes: 3 bytes a pixel, and what the file's
-	// decoder needs beside them.
+	// Bytes is about the memory that it takes: 3 bytes a pixel, and what is made on
+	// the way to them.
 	Bytes int64
 }
 
@@ -41,11 +42,19 @@ func Inspect(s Source) (info Info, err error) {
 		info.Width, info.Height = config.Width, config.Height
 		if _, err := turboJPEG(); err != nil || f.name != "jpeg" {
 			decoder = 4 // Go's decoders make an image of their own
+			switch config.ColorModel {
+			case color.NRGBA64Model, color.RGBA64Model, color.Gray16Model:
+				decoder = 8
+			}
+		}
+		if orientation(s.Data, f.name) > 1 {
+			decoder += 3 // it is turned into another
 		}
 	case Image:
 		if info.Width, info.Height, err = s.size(); err != nil {
 			return Info{}, err
 		}
+		decoder = 3 // it is converted first
 	default:
 		return Info{}, fmt.Errorf("%w: no picture at all", ErrUnsupported)
 	}

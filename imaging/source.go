@@ -90,12 +90,15 @@ func Load(s Source, memory Memory) (*Picture, error) {
 	return nil, fmt.Errorf("%w: no picture at all", ErrUnsupported)
 }
 
+// maxSide is more than a side, or a row of bytes, can have: products of two are exact.
+const maxSide = 1 << 28
+
 // check refuses a Picture whose fields contradict each other.
 func (p *Picture) check() error {
 	if p == nil {
 		return fmt.Errorf("%w: no picture at all", ErrUnsupported)
 	}
-	if p.Width < 1 || p.Height < 1 || len(p.Pix) != 3*p.Width*p.Height {
+	if p.Width < 1 || p.Height < 1 || max(p.Width, p.Height) > maxSide || len(p.Pix) != 3*p.Width*p.Height {
 		return fmt.Errorf("%w: a picture of %dx%d with %d bytes of pixels, want 3 for each", ErrDamaged, p.Width, p.Height, len(p.Pix))
 	}
 	return nil
@@ -110,7 +113,7 @@ func (r *Raw) Check() error {
 	if r.Order != "" && r.Order != decode.RGB && r.Order != decode.BGR {
 		return fmt.Errorf("%w: pixels in order %q, want %q or %q", ErrUnsupported, r.Order, decode.RGB, decode.BGR)
 	}
-	if r.Width < 1 || r.Height < 1 || r.pitch() < 3*r.Width {
+	if r.Width < 1 || r.Height < 1 || max(r.Width, r.Height, r.pitch()) > maxSide || r.pitch() < 3*r.Width {
 		return fmt.Errorf("%w: pixels of %dx%d in rows of %d bytes", ErrDamaged, r.Width, r.Height, r.pitch())
 	}
 	if need := (r.Height-1)*r.pitch() + 3*r.Width; len(r.Pix) < need {

@@ -92,11 +92,11 @@ func meant(name string) (place string, at fs.FileInfo, err error) {
 		switch {
 		case err != nil:
 			return "", nil, err
-		case filepath.IsAbs(target):
-			path = target
-		case strings.HasPrefix(folder, "/proc/"): // an open file, of which the link's text is no path
+		case strings.HasPrefix(folder, "/proc/"): // an open file, whose name may be another's by now
 			at, err = os.Stat(path)
 			return path, at, err
+		case filepath.IsAbs(target):
+			path = target
 		default:
 			path = folder + "/" + target
 		}

@@ -31,7 +31,7 @@ cp build/gpu/{run.sh,beside.py,table.py} "$tree/build/gpu/"
 cp -L build/deps/onnxruntime/lib/libonnxruntime.so "$tree/build/deps/onnxruntime/lib/"
 # JPEG files are read with this machine's libjpeg-turbo, which trtdet finds beside itself: the GPU machine may have none, and Go's
 # own decoder takes some times longer. Its licenses (BSD, IJG, zlib) want their text beside it.
-turbo=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p | awk '$1 == "libturbojpeg.so.0" { print $NF; exit }')
+turbo=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p | awk '$1 == "libturbojpeg.so.0" && !found && /x86-64|AArch64/ { found = $NF } END { print found }')
 [[ -n $turbo ]] || { say "no libturbojpeg.so.0 here: make setup-test installs it" && exit 1; }
 cp -L "$turbo" "$tree/build/out/bin/libturbojpeg.so.0"
 licenses=(/usr/share/doc/libturbojpeg*/copyright)

@@ -85,7 +85,7 @@ func installedIn() (string, error) {
 			program, library)
 	}
 	if err := trust.File(library); err != nil { // what is built with it runs it
-		return "", fmt.Errorf("%s may be another user's: %w; run make install PREFIX=... again, elsewhere", library, err)
+		return "", fmt.Errorf("%s may be another user's: %w; run make install with another PREFIX=DIR", library, err)
 	}
 	return prefix, nil
 }

@@ -30,7 +30,7 @@ extern "C" {
 #define TRTDET_NOEXCEPT
 #endif
 
-/* Raised whenever a declaration in this file changes its meaning. */
+/* Raised whenever a declaration in this file, or in trtdet_engine.h, changes its meaning. */
 #define TRTDET_ABI_VERSION 4
 
 /* Most dimensions a tensor can have (nvinfer1::Dims::MAX_DIMS). */

@@ -330,6 +330,7 @@ trtdet_error* trtdet_context_memory_size(trtdet_context* context, int64_t* size)
 trtdet_error* trtdet_context_set_memory(trtdet_context* context, uint64_t memory, int64_t size) noexcept {
   return Guard([&] {
     Require(context, "context");
+    if (size < 0 || (size > 0 && memory == 0)) throw Error(TRTDET_INVALID, "no memory for a context");
     context->context->SetMemory({memory, size});
   });
 }

@@ -21,6 +21,16 @@ bool IsMissingDriver(const std::string& line) {
                      [&line](const char* sign) { return line.find(sign) != std::string::npos; });
 }
 
+// Whether a message is only of CUDA's complaints about the driver, which an old driver
+// gets as well as a missing one, beside calls that then succeed.
+bool ComesWithSuccess(const std::string& message) {
+  std::istringstream lines(message);
+  for (std::string line; std::getline(lines, line);) {
+    if (!IsMissingDriver(line)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string WithoutMissingDriver(const char* message) {
@@ -47,7 +57,7 @@ void LogSink::Log(trtdet_severity severity, const char* message) noexcept {
       if (kept.empty()) {
         severity = TRTDET_LOG_VERBOSE;
       } else {
-        if (severity <= TRTDET_LOG_ERROR) KeepError(kept);
+        if (severity <= TRTDET_LOG_ERROR && !ComesWithSuccess(kept)) KeepError(kept);
         if (logger_.log != nullptr) logger_.log(logger_.context, severity, kept.c_str());
         return;
       }

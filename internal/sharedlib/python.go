@@ -68,7 +68,11 @@ func untrustedPython(python string) error {
 	}
 	lib := filepath.Join(filepath.Dir(real), "..", "lib") // its own modules, which run as it starts
 	for _, name := range Matching(lib, []string{"python3*"}) {
-		if err := trust.Folder(filepath.Join(lib, name)); err != nil {
+		folder := filepath.Join(lib, name)
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			continue
+		}
+		if err := trust.Folder(folder); err != nil {
 			return err
 		}
 	}

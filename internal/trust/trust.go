@@ -65,8 +65,31 @@ var believed = sync.OnceValue(func() []uint32 {
 			users = append(users, id)
 		}
 	}
+	if id, ok := unmappedRoot(); ok {
+		users = append(users, id)
+	}
 	return users
 })
+
+// unmappedRoot is who root's files seem to belong to in a user namespace without
+// root, as some containers are.
+func unmappedRoot() (id uint32, ok bool) {
+	mapped, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(mapped)) { // first inside, first outside, how many
+		if fields := strings.Fields(line); len(fields) == 3 && fields[1] == "0" {
+			return 0, false
+		}
+	}
+	text, err := os.ReadFile("/proc/sys/kernel/overflowuid")
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	return uint32(n), err == nil
+}
 
 // walk looks at a path the way the kernel resolves it, folder by folder. wholly
 // asks for a folder that nobody else can write, sticky or not.
@@ -194,12 +217,13 @@ func writers(path string, info fs.FileInfo, owners []uint32) string {
 	return "group " + name
 }
 
-// privateGroup reports whether a group is one user's own: it has the name of one
-// of users, and these are all who are in it. A group that is not in groups, the
-// text of /etc/group, may have anybody in it.
+// privateGroup reports whether users are all who are in a group: by groups and
+// passwd, the texts of /etc/group and /etc/passwd. A group that is not in groups may
+// have anybody in it. The accounts that a system makes for itself, such as sync and
+// shutdown, whose group is root's in some, run nothing.
 func privateGroup(gid uint32, users []string, passwd, groups string) bool {
 	id := strconv.Itoa(int(gid))
-	private := false
+	listed := false
 	for line := range strings.Lines(groups) { // NAME:password:GID:member,member
 		fields := strings.Split(strings.TrimSpace(line), ":")
 		if len(fields) < 4 || fields[2] != id {
@@ -210,16 +234,24 @@ func privateGroup(gid uint32, users []string, passwd, groups string) bool {
 				return false
 			}
 		}
-		private = private || slices.Contains(users, fields[0])
+		listed = true
 	}
 	for line := range strings.Lines(passwd) { // NAME:password:UID:GID:...
 		fields := strings.Split(line, ":")
-		if len(fields) > 3 && fields[3] == id && !slices.Contains(users, fields[0]) {
-			return false
+		if len(fields) < 4 || fields[3] != id || slices.Contains(users, fields[0]) {
+			continue
 		}
+		if uid, err := strconv.Atoi(fields[2]); err == nil && uid < firstService {
+			continue
+		}
+		return false
 	}
-	return private
+	return listed
 }
+
+// firstService is the first number of accounts that programs run as; those below are
+// the system's own.
+const firstService = 100
 
 func userName(id uint32) string {
 	text := strconv.Itoa(int(id))

@@ -133,14 +133,17 @@ func TestPrivateGroup(t *testing.T) {
 		{1002, []string{"root", "me"}, false},
 		{1001, []string{"root", "you"}, false}, // me is in it too
 		{100, []string{"root", "me"}, false},   // you is, by passwd
-		{50, []string{"root", "me"}, false},    // nobody's own, whoever is in it by other means
+		{50, []string{"root", "me"}, true},     // nobody is in it, as in Debian's group of /usr/local
 		{7, []string{"root", "me"}, false},     // not in the file
 	} {
 		if got := privateGroup(c.gid, c.users, passwd, groups); got != c.want {
 			t.Errorf("group %d of %v: %v", c.gid, c.users, got)
 		}
 	}
-	if privateGroup(0, []string{"root"}, passwd+"halt:x:7:0:::\n", groups) {
+	if !privateGroup(0, []string{"root"}, passwd+"halt:x:7:0:::\n", groups) {
+		t.Error("an account of the system's own shares root's group")
+	}
+	if privateGroup(0, []string{"root"}, passwd+"web:x:101:0:::\n", groups) {
 		t.Error("another user's first group is root's own")
 	}
 }

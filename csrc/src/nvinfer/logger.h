@@ -12,11 +12,12 @@
 
 namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
 
-// Throws where TensorRT has logged an error since the sink last forgot them.
+// Throws where TensorRT has logged an error on this thread since the sink last
+// forgot them: another builder's or engine's may come from others.
 // Some of its calls return nothing, and some an answer that looks like any
 // other, so that its log alone says that they failed.
 inline void CheckLog(const LogSink& sink, trtdet_code code, const char* what) {
-  if (const std::string errors = sink.Errors(); !errors.empty()) throw Error(code, what, errors);
+  if (const std::string errors = sink.Errors(LogSink::From::kThisThread); !errors.empty()) throw Error(code, what, errors);
 }
 
 // A text of TensorRT's, which is null where the call failed.

@@ -23,8 +23,9 @@ class RuntimeCache {
     if (config_ == nullptr) throw Error(TRTDET_RUN, "TensorRT-RTX made no runtime configuration", sink.Errors());
     cache_.reset(config_->createRuntimeCache());
     if (cache_ == nullptr) throw Error(TRTDET_RUN, "TensorRT-RTX made no runtime cache", sink.Errors());
-    if (bytes.size != 0 && !cache_->deserialize(bytes.data, bytes.size)) {
-      sink.ForgetErrors();
+    const bool kept = bytes.size == 0 || cache_->deserialize(bytes.data, bytes.size);
+    sink.ForgetErrors();  // whatever is wrong with the bytes, the engine runs without them
+    if (!kept) {
       logger.log(nvinfer1::ILogger::Severity::kWARNING,
                  "the runtime cache is of another plan, GPU or TensorRT-RTX: kernels are compiled again");
     }

@@ -77,7 +77,9 @@ type gpu struct {
 	device *Device
 	module *Module
 	engine *trt.Engine
+	shape  batches
 	slots  []*slot
+	pixels int64 // bytes that a batch's images may take
 }
 
 // deviceMemory is what is known of a device's memory without a lock.
@@ -107,6 +109,7 @@ func Open(plan []byte, library *trt.Library, c Config) (*Backend, error) {
 		if err := b.open(i); err != nil {
 			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())
 		}
+		b.take(b.gpus[i])
 		device, err := OpenDevice(ordinal)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("cuda:%d: %w", ordinal, err), b.Close())
@@ -139,7 +142,7 @@ func (b *Backend) open(i int) (err error) {
 	if b.config.Batch > 0 {
 		shape.largest = max(min(shape.largest, b.config.Batch), shape.least)
 	}
-	b.batch, b.half = shape.largest, shape.input.DType == "float16"
+	g.shape = shape
 	lost := func(err error) error { return lossOf(g.device, err, b.config.Explain) }
 	for range b.config.Slots {
 		s, err := newSlot(g.device, g.module, g.engine, shape, b.decoder, b.config, lost)
@@ -177,10 +180,19 @@ func (b *Backend) share(i int) error {
 	for _, s := range g.slots {
 		s.limits = roomLimits{pixels: each / 4 * 3, candidates: each / 4}
 	}
-	if b.pixels == 0 || each/4*3 < b.pixels {
-		b.pixels = each / 4 * 3
+	if g.pixels = each / 4 * 3; g.pixels < b.pixels {
+		return fmt.Errorf("%s: %w: %s for images, there were %s when it was opened", g.device, backend.ErrMemoryLimit,
+			humanize.IBytes(uint64(g.pixels)), humanize.IBytes(uint64(b.pixels)))
 	}
 	return nil
+}
+
+// take settles, before anything runs, what holds for all GPUs.
+func (b *Backend) take(g *gpu) {
+	b.batch, b.half = g.shape.largest, g.shape.input.DType == "float16"
+	if b.pixels == 0 || g.pixels < b.pixels {
+		b.pixels = g.pixels
+	}
 }
 
 // close frees all of a GPU's but what belongs to nobody: on a lost one that is
@@ -342,25 +354,30 @@ func (b *Backend) Memory() backend.Memory {
 func (b *Backend) Reopen(device string) ([]backend.Lane, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, ordinal := range b.config.Devices {
-		g := b.gpus[i]
-		if device != fmt.Sprintf("cuda:%d", ordinal) {
-			continue
-		}
-		if g.device != nil {
-			if _, _, err := g.device.Memory(); err != nil {
-				return nil, err
-			}
-			if err := g.close(); err != nil {
-				return nil, err
-			}
-		}
-		if err := b.open(i); err != nil {
-			return nil, errors.Join(err, g.close())
-		}
-		return g.lanes(), nil
+	i := slices.IndexFunc(b.config.Devices, func(ordinal int) bool { return device == fmt.Sprintf("cuda:%d", ordinal) })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no %s", device)
 	}
-	return nil, fmt.Errorf("there is no %s", device)
+	if err := b.reopen(i); err != nil {
+		return nil, lossOf(&Device{Ordinal: b.config.Devices[i]}, err, b.config.Explain)
+	}
+	return b.gpus[i].lanes(), nil
+}
+
+func (b *Backend) reopen(i int) error {
+	g := b.gpus[i]
+	if g.device != nil {
+		if _, _, err := g.device.Memory(); err != nil {
+			return err
+		}
+		if err := g.close(); err != nil {
+			return err
+		}
+	}
+	if err := b.open(i); err != nil {
+		return errors.Join(err, g.close())
+	}
+	return nil
 }
 
 // Close implements backend.Backend; what lay on a lost GPU is gone already.

@@ -85,7 +85,6 @@ func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 		p.Candidates = append(p.Candidates[:0], s.found(i)...)
 		p.Timing = timing
 	}
-	s.room.used(time.Now())
 	return errors.Join(s.shrinkRoom(), s.capture(bucket))
 }
 

@@ -113,7 +113,7 @@ func (s *slot) capture(b *bucket) error {
 			reason = err.Error()
 		}
 		b.plain = true
-		s.log.Warn("batches run without a CUDA graph", "device", s.device, "batch", b.size, "reason", reason)
+		s.log.Warn("batches run without a CUDA graph", "device", s.device.String(), "batch", b.size, "reason", reason)
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ const roomWindow = 256
 // growPixels makes room for size bytes of pixels on the device.
 func (s *slot) growPixels(size int) error {
 	s.room.needed.pixels = max(s.room.needed.pixels, size)
+	s.room.used(time.Now())
 	return s.device.resize(&s.room.pixels, size, s.limits.pixels, "the images of a batch")
 }
 
@@ -54,11 +55,8 @@ func (d *Device) resize(b **Buffer, size int, limit int64, what string) error {
 		larger = int(min(int64(larger), limit))
 	}
 	// the old one first: both together may be more than there is
-	if *b != nil {
-		if err := (*b).Close(); err != nil {
-			return err
-		}
-		*b = nil
+	if err := shrink(b, 0); err != nil {
+		return err
 	}
 	made, err := d.Alloc(larger)
 	if err != nil {
@@ -147,7 +145,7 @@ func (s *slot) decodeAgain(h header, counts []int, most, total int, conf float32
 	})
 }
 
-// used takes in that a batch has run.
+// used takes in that a batch begins.
 func (r *room) used(now time.Time) {
 	r.last = now
 	if r.idle == nil {
@@ -192,7 +190,7 @@ func (s *slot) freeIdle() {
 		return
 	}
 	if err := unlessLost(s.room.empty()); err != nil {
-		s.log.Warn("memory that nobody needs cannot be freed", "device", s.device, "reason", err)
+		s.log.Warn("memory that nobody needs cannot be freed", "device", s.device.String(), "reason", err)
 	}
 }
 

@@ -35,10 +35,7 @@ func (s *Scheduler[T]) refusal(c *Call[T]) (count *uint64, err error) {
 	if n == 0 || n > s.config.Batch {
 		return nil, fmt.Errorf("a call of %d images, want 1 to %d", n, s.config.Batch)
 	}
-	c.key = s.key(c.since.Add(patience))
-	if !c.deadline.IsZero() {
-		c.key = s.key(c.deadline)
-	}
+	s.setKey(c, c.since)
 	switch {
 	case s.closed:
 		return nil, ErrClosed
@@ -68,9 +65,7 @@ func (s *Scheduler[T]) readersOf(c *Call[T]) int { return min(len(c.Items), s.co
 // admit has a call read its images.
 func (s *Scheduler[T]) admit(c *Call[T]) {
 	c.state = reading
-	if c.deadline.IsZero() { // from here on its turn counts, not when it came
-		c.key = s.key(time.Now().Add(patience))
-	}
+	s.setKey(c, time.Now()) // from here on its turn counts, not when it came
 	s.room -= len(c.Items)
 	s.bytes += c.Bytes
 	s.readers += s.readersOf(c)

@@ -28,7 +28,7 @@ type Call[T any] struct {
 	err      error
 	state    state
 	deadline time.Time     // zero where there is none
-	key      time.Duration // see order
+	key      time.Duration // see setKey
 	since    time.Time     // when it came, or was ready
 	queued   time.Duration // how long it waited in the queue
 	left     int           // Items that are not done
@@ -116,7 +116,10 @@ func (s *Scheduler[T]) Check(ctx context.Context, c *Call[T]) error {
 	c.since = time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.refusal(c)
+	count, err := s.refusal(c)
+	if count != nil {
+		*count += uint64(len(c.Items))
+	}
 	return err
 }
 

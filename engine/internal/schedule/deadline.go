@@ -55,7 +55,7 @@ func (s *Scheduler[T]) ahead(c *Call[T]) int {
 			n += len(r.Items)
 		}
 	}
-	if len(s.queue.calls) > 0 {
+	if c.state != waiting && len(s.queue.calls) > 0 { // it has its turn otherwise
 		s.queue.place(c)
 		for _, w := range s.queue.calls {
 			if w != c && w.before(c) {

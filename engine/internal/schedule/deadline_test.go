@@ -82,7 +82,7 @@ func TestNobodyStarves(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		begin := time.Now()
-		if _, err := do(t.Context(), s, "", 1); err != nil || time.Since(begin) > patience+2*time.Second {
+		if _, err := do(t.Context(), s, "", 1); err != nil || time.Since(begin) > 2*patience+2*time.Second { // in the queue, then among what is ready
 			t.Errorf("without a deadline: %v after %s", err, time.Since(begin))
 		}
 		stop()
@@ -93,13 +93,13 @@ func TestNobodyStarves(t *testing.T) {
 // TestEarliestDeadlineFirst has calls wait behind one that runs.
 func TestEarliestDeadlineFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, Config[*image]{Batch: 1}, &testStream{device: "a", takes: fixed(time.Second)})
+		s := start(t, Config[*image]{Batch: 1}, &testStream{device: "a", takes: fixed(10 * time.Millisecond)})
 		var all sync.WaitGroup
 		var mu sync.Mutex
 		var order []int
 		call := func(within int) {
 			all.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(within)*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(within)*10*time.Millisecond)
 				defer cancel()
 				if _, err := do(ctx, s, "", 1); err != nil {
 					t.Error(err)
@@ -150,4 +150,59 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("%d: of %d, least %d, want %d and %d", c.n, m.of(c.n), m.least(c.n), c.of, c.least)
 		}
 	}
+}
+
+// TestTwoCallsOfACaller has callers that come again and again fill the queue. The
+// second call of one with two is answered too, and its deadlines are taken for what
+// they are.
+func TestTwoCallsOfACaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, Config[*image]{Batch: 1}, &testStream{device: "a", takes: fixed(time.Second)})
+		ctx, stop := context.WithCancel(t.Context())
+		var others, two sync.WaitGroup
+		for range 20 {
+			others.Go(func() {
+				for ctx.Err() == nil {
+					do(ctx, s, "", 1) //nolint:errcheck // until it is stopped
+				}
+			})
+		}
+		time.Sleep(10 * time.Second)
+		for _, within := range []time.Duration{25 * time.Second, time.Minute} {
+			two.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), within)
+				defer cancel()
+				if _, err := do(ctx, s, "two", 1); err != nil {
+					t.Errorf("within %s: %v", within, err)
+				}
+			})
+			synctest.Wait()
+		}
+		two.Wait()
+		stop()
+		others.Wait()
+	})
+}
+
+// TestStatsOfWhatIsDropped counts all images of a call by what became of the call.
+func TestStatsOfWhatIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, Config[*image]{}, &testStream{device: "a", takes: fixed(time.Second)})
+		for range minMeasured + 1 { // the last is behind nothing
+			if _, err := do(t.Context(), s, "", 1, 2, 3, 4); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all sync.WaitGroup
+		all.Go(func() { do(t.Context(), s, "", 1, 2, 3, 4) }) //nolint:errcheck // what the others are behind
+		synctest.Wait()
+		canceled, cancel := context.WithCancel(t.Context())
+		all.Go(func() { do(canceled, s, "", 1, 2, 3, 4) }) //nolint:errcheck // canceled
+		synctest.Wait()
+		cancel()
+		all.Wait()
+		if stats := s.Stats(); stats.Canceled != 4 || stats.Failed != 0 || stats.Late != 0 {
+			t.Errorf("%+v", stats)
+		}
+	})
 }

@@ -64,12 +64,19 @@ func (s *Scheduler[T]) deviceOf(name string) *device[T] {
 
 // recovered takes in that a device has run a batch.
 func (s *Scheduler[T]) recovered(d *device[T]) {
-	d.failures = 0
-	if d.state != trial {
+	if !d.inUse() {
 		return
 	}
-	d.state, d.tries, d.reason = working, 0, nil
-	s.config.Log.Warn("a device works again", "device", d.name)
+	suspended := d.state == trial
+	d.state, d.failures, d.tries, d.reason = working, 0, 0, nil
+	if suspended {
+		s.back(d)
+	}
+}
+
+// back tells that a device that was suspended takes batches like the others.
+func (s *Scheduler[T]) back(d *device[T]) {
+	s.config.Log.Warn("a device works again, or is the only one left", "device", d.name)
 	s.event(d.name, Back, nil)
 }
 
@@ -84,7 +91,10 @@ func (s *Scheduler[T]) failed(d *device[T], err error) {
 	case !d.inUse() || (d.state == working && d.failures < maxFailures):
 		return
 	case !others:
-		d.state = working
+		if d.state == trial {
+			d.state = working
+			s.back(d)
+		}
 		return
 	case d.state == trial:
 		d.tries++
@@ -97,7 +107,7 @@ func (s *Scheduler[T]) failed(d *device[T], err error) {
 	s.available -= s.counted(d)
 	d.state, d.reason = suspended, err
 	d.resume = time.AfterFunc(s.backoff(d), func() { s.try(d) })
-	s.failOrphans()
+	s.freeOrphans()
 }
 
 // counted is how many of the available streams are a device's.
@@ -136,7 +146,7 @@ func (s *Scheduler[T]) lose(d *device[T], err error, forGood bool) {
 	s.config.Log.Error("a device is lost", "device", d.name, "streams left", s.available, "reason", err)
 	s.event(d.name, Lost, err)
 	if s.available > 0 {
-		s.failOrphans()
+		s.freeOrphans()
 		return
 	}
 	var reasons []error
@@ -160,6 +170,7 @@ func (s *Scheduler[T]) takeBack() {
 			d.resume.Stop()
 			d.state = working
 			s.available += len(d.streams)
+			s.back(d)
 		}
 	}
 }
@@ -174,18 +185,14 @@ func (s *Scheduler[T]) failReady() {
 	s.hold.left(0)
 }
 
-// failOrphans answers images that every device left has failed.
-func (s *Scheduler[T]) failOrphans() {
-	left := s.ready[:0]
-	for _, e := range s.ready {
-		if len(e.failedOn) == 0 || s.runnable(&e) {
-			left = append(left, e)
-			continue
+// freeOrphans lets images that every device left has failed be tried once more, each
+// by itself: maxAttempts bounds how often.
+func (s *Scheduler[T]) freeOrphans() {
+	for i := range s.ready {
+		if e := &s.ready[i]; len(e.failedOn) > 0 && !s.runnable(e) {
+			e.alone, e.failedOn = true, nil
 		}
-		s.batchEnds([]entry[T]{e}, e.failedOn[len(e.failedOn)-1].reason)
 	}
-	clear(s.ready[len(left):])
-	s.ready = left
 }
 
 // reopen ends the streams of a lost device, none of which runs, and tries to have

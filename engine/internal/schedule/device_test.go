@@ -244,3 +244,34 @@ func TestStalledDevice(t *testing.T) {
 		all.Wait()
 	})
 }
+
+// TestOrphan has an image wait for the one device that has not failed it, and that
+// device be lost: the image is an error, not an answer that nobody has computed.
+func TestOrphan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gone, broken atomic.Bool
+		a := &testStream{device: "a", takes: fixed(time.Second), fails: func([]*image) error {
+			if broken.Load() {
+				return errFailed
+			}
+			return nil
+		}}
+		b := &testStream{device: "b", takes: fixed(time.Minute), lost: &gone}
+		s := start(t, Config[*image]{Batch: 1, Backoff: time.Hour}, a, b)
+		var all sync.WaitGroup
+		for range 2 { // one for each device
+			all.Go(func() { do(t.Context(), s, "", 1) }) //nolint:errcheck // the second is lost
+			synctest.Wait()
+		}
+		time.Sleep(2 * time.Second)
+		broken.Store(true)
+		all.Go(func() {
+			if got, err := do(t.Context(), s, "", 7); !errors.Is(err, errFailed) {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+		time.Sleep(5 * time.Second)
+		gone.Store(true)
+		all.Wait()
+	})
+}

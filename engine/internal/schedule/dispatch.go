@@ -30,15 +30,15 @@ func (s *Scheduler[T]) dropUnwanted(now time.Time) {
 	left := s.ready[:0]
 	for _, e := range s.ready {
 		switch err := s.hopeless(e.call, now); {
-		case e.call.err != nil: // one of the call's other images has failed
-			s.stats.Failed++
-			s.itemDone(e, e.call.err)
 		case e.call.hasGone():
 			s.stats.Canceled++
 			s.itemDone(e, errGone)
 		case err != nil:
 			s.stats.Late++
 			s.itemDone(e, err)
+		case e.call.err != nil: // one of the call's other images has failed
+			s.stats.Failed++
+			s.itemDone(e, e.call.err)
 		default:
 			left = append(left, e)
 		}
@@ -52,20 +52,28 @@ func (s *Scheduler[T]) dropUnwanted(now time.Time) {
 	s.grant()
 }
 
-// hopeless is the error of a call whose deadline no device keeps, not even by a
-// batch that begins now and has nothing else; nil where one may.
+// hopeless is the error of a call whose deadline no device keeps, not even by the
+// shortest batch, begun now; nil where one may.
 func (s *Scheduler[T]) hopeless(c *Call[T], now time.Time) error {
 	if c.deadline.IsZero() {
 		return nil
 	}
-	shortest := time.Duration(-1)
+	left := c.deadline.Sub(now)
+	var fastest *device[T]
+	var shortest time.Duration
 	for _, d := range s.devices {
-		if takes := d.measure.least(1); d.takes() && (shortest < 0 || takes < shortest) {
-			shortest = takes
+		if takes := d.measure.shortest(); d.takes() && (fastest == nil || takes < shortest) {
+			fastest, shortest = d, takes
 		}
 	}
-	if c.deadline.Sub(now) >= shortest {
+	if left > 0 && (fastest == nil || left >= shortest) {
 		return nil
+	}
+	if fastest == nil || shortest == 0 {
+		return context.DeadlineExceeded
+	}
+	if s.idle() {
+		fastest.measure.doubt()
 	}
 	return fmt.Errorf("%w: a batch takes about %s", context.DeadlineExceeded, shortest.Round(time.Microsecond))
 }
@@ -103,10 +111,13 @@ func (s *Scheduler[T]) candidates(d *device[T], at int) []entry[T] {
 	return s.ready[at : at+n]
 }
 
-// holds reports whether what could go from one image on waits for more to come.
+// holds reports whether what could go from one image on waits for more to come. A
+// batch that leaves something behind would gain nothing.
 func (s *Scheduler[T]) holds(now time.Time, at int, d *device[T]) bool {
-	n := min(len(s.ready)-at, s.config.Batch)
-	return n < s.config.Batch && !s.closed && s.hold.holds(now, n, latest(s.ready[at:], d.measure.of(n)))
+	entries := s.candidates(d, at)
+	n := len(entries)
+	return n < s.config.Batch && at+n == len(s.ready) && !entries[0].alone && !s.closed &&
+		s.hold.holds(now, n, latest(entries, d.measure.of(n)))
 }
 
 // give hands a stream a batch of images from one on.

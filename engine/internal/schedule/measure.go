@@ -97,6 +97,21 @@ func (m *measure) least(n int) time.Duration {
 	return least
 }
 
+// shortest is the least time that a batch of any size takes, 0 where nothing is known.
+func (m *measure) shortest() time.Duration {
+	var shortest time.Duration
+	for _, of := range m {
+		if of.count >= minMeasured && (shortest == 0 || of.mean < shortest) {
+			shortest = of.mean
+		}
+	}
+	// one image may take less than any batch that was measured
+	if least := m.least(1); least < shortest {
+		return least
+	}
+	return shortest
+}
+
 // doubt makes all times less, where a deadline was refused because of them and
 // nothing runs: what is never run is never measured again.
 func (m *measure) doubt() {

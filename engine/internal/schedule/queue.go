@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// patience is when a call without a deadline is treated as one that has one: calls
-// with deadlines never hold it up for longer.
-const patience = time.Second
+// patience is the latest deadline that a call is treated as having: those with earlier
+// ones never hold it up for longer.
+const patience = 5 * time.Second
 
 // first is the key of what has been run and has to be run again.
 const first = time.Duration(math.MinInt64)
@@ -19,7 +19,9 @@ const first = time.Duration(math.MinInt64)
 type queue[T any] struct {
 	calls order[T]
 	named map[string]*caller // of those that have calls waiting
-	round uint64             // of the call that had the last turn
+	round uint64             // of calls that come now
+	last  uint64             // of the calls that wait
+	left  int                // turns until the next round, where calls wait for it
 	count uint64             // calls that have come
 }
 
@@ -42,6 +44,7 @@ func (q *queue[T]) place(c *Call[T]) {
 func (q *queue[T]) push(c *Call[T]) {
 	q.place(c)
 	q.count++
+	q.last = max(q.last, c.round)
 	if c.Caller != "" {
 		o := q.named[c.Caller]
 		if o == nil {
@@ -70,6 +73,13 @@ func (q *queue[T]) first() *Call[T] {
 func (q *queue[T]) pop() {
 	q.round = max(q.round, q.calls[0].round)
 	q.remove(q.calls[0])
+	// a round ends although new callers keep coming: others wait for the next
+	if q.left--; q.left <= 0 {
+		q.left = len(q.calls)
+		if q.last > q.round {
+			q.round++
+		}
+	}
 }
 
 // remove takes out a call.

@@ -177,8 +177,15 @@ func (s *Scheduler[T]) add(streams []Stream[T]) {
 	}
 }
 
-// key is where a time stands in the order of the queue.
-func (s *Scheduler[T]) key(t time.Time) time.Duration { return t.Sub(s.started) }
+// setKey places a call that has waited since a time among others: by its deadline,
+// or by patience where that comes first.
+func (s *Scheduler[T]) setKey(c *Call[T], since time.Time) {
+	by := since.Add(patience)
+	if !c.deadline.IsZero() && c.deadline.Before(by) {
+		by = c.deadline
+	}
+	c.key = by.Sub(s.started)
+}
 
 // lookAgain hands out what has waited long enough.
 func (s *Scheduler[T]) lookAgain() {
