@@ -177,12 +177,10 @@ func (b *Backend) share(i int) error {
 	}
 	b.memory[i].limit.Store(fixed + room)
 	each := room / int64(len(g.slots))
+	g.pixels = each / 4 * 3
 	for _, s := range g.slots {
-		s.limits = roomLimits{pixels: each / 4 * 3, candidates: each / 4}
-	}
-	if g.pixels = each / 4 * 3; g.pixels < b.pixels {
-		return fmt.Errorf("%s: %w: %s for images, there were %s when it was opened", g.device, backend.ErrMemoryLimit,
-			humanize.IBytes(uint64(g.pixels)), humanize.IBytes(uint64(b.pixels)))
+		// one that is opened anew takes what batches may take, though less may be free now
+		s.limits = roomLimits{pixels: max(g.pixels, b.pixels), candidates: each / 4}
 	}
 	return nil
 }
