@@ -221,9 +221,10 @@ var letGo = []string{
 }
 
 // FailEachCall has each call that use makes, but those that free, fail the 1st,
-// 2nd ... time, at most the 12th of the driver's and the 4th of TensorRT's, with a
-// CUresult, and hands check what use says then. Nothing may be left behind, and
-// the next try has to work. It returns how many failures were tried.
+// 2nd ... time, at most the 12th of the driver's and the 4th of TensorRT's, in short
+// runs a third of that, with a CUresult, and hands check what use says then. Nothing
+// may be left behind, and the next try has to work. It returns how many failures
+// were tried.
 func FailEachCall(t *testing.T, status int, use func() error, check func(call string, err error)) (tried int) {
 	t.Helper()
 	return failEach(t, Called, status, use, check)
@@ -256,9 +257,9 @@ func failEach(
 		clean, most := Count(), int64(12)
 		if strings.Contains(call, "::") {
 			most = 4
-			if testing.Short() {
-				most = 2
-			}
+		}
+		if testing.Short() {
+			most = max(most/3, 2)
 		}
 		for nth := range min(Calls(call)-before, most) {
 			Fail(call, nth+1, status)

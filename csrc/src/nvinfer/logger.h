@@ -17,7 +17,8 @@ namespace trtdet::TRTDET_FLAVOR_NAMESPACE {
 // Some of its calls return nothing, and some an answer that looks like any
 // other, so that its log alone says that they failed.
 inline void CheckLog(const LogSink& sink, trtdet_code code, const char* what) {
-  if (const std::string errors = sink.Errors(LogSink::From::kThisThread); !errors.empty()) throw Error(code, what, errors);
+  if (const std::string errors = sink.Errors(LogSink::From::kThisThread); !errors.empty())
+    throw Error(code, what, errors);
 }
 
 // A text of TensorRT's, which is null where the call failed.
