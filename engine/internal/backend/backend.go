@@ -22,9 +22,9 @@ var ErrMemoryLimit = errors.New("over the detector's memory limit")
 
 // Memory is what a backend may take and takes, in bytes.
 type Memory struct {
-	// Host is what images are read into: the limit and what is taken, with what is
-	// kept for the next ones. A backend without memory of its own has taken 0.
-	HostLimit, Host int64
+	// Host is what images are read into, with what is kept for the next ones. A
+	// backend without memory of its own has taken 0.
+	Host int64
 	// Device is that of each device; nothing on the CPU.
 	Devices []DeviceMemory
 }

@@ -336,7 +336,7 @@ func (b *Backend) BatchBytes() int64 { return b.pixels }
 
 // Memory implements backend.Backend.
 func (b *Backend) Memory() backend.Memory {
-	m := backend.Memory{HostLimit: b.config.HostMemory, Host: b.pool.bytes()}
+	m := backend.Memory{Host: b.pool.bytes()}
 	for i, ordinal := range b.config.Devices {
 		of := backend.DeviceMemory{Device: fmt.Sprintf("cuda:%d", ordinal), Limit: b.memory[i].limit.Load()}
 		if device := b.memory[i].device.Load(); device != nil {
