@@ -11,7 +11,7 @@ type Decoder struct {
 	MultiLabel bool
 
 	head Head
-	rows int // channels of one prediction: 5 + classes, or 4 + classes without confidence
+	rows int // channels of one prediction
 }
 
 // NewDecoder checks the head and returns its decoder. The head is copied but
@@ -22,8 +22,13 @@ func NewDecoder(head Head) (*Decoder, error) {
 		return nil, err
 	}
 	d := &Decoder{head: head, rows: 5 + head.Classes}
-	if head.Layout == Columns {
-		d.rows = 4 + head.Classes
+	switch {
+	case head.Layout == Columns:
+		d.rows = 4 + head.Classes // no confidence
+	case head.Layout == End2End:
+		d.rows = 6
+	case head.distances():
+		d.rows = 4*head.RegMax + head.Classes
 	}
 	return d, nil
 }
@@ -61,8 +66,11 @@ func (d *Decoder) Decode(dst []Candidate, outputs []Tensor, index, inputW, input
 	}
 	s := scan{
 		dst: dst, conf: conf, confBorder: d.ConfBorder(conf),
-		family: d.head.Family, classes: d.head.Classes,
-		logits: !d.head.SigmoidApplied, decoded: d.head.Decoded(), multiLabel: d.MultiLabel,
+		formula: d.head.Formula(), regMax: d.head.RegMax, classes: d.head.Classes, labels: d.head.Classes,
+		logits: !d.head.SigmoidApplied, multiLabel: d.MultiLabel,
+	}
+	if d.head.Selected() {
+		s.labels = 1
 	}
 	err = d.eachView(outputs, inputW, inputH, func(v View) error {
 		placed, err := v.of(outputs, index)

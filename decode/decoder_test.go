@@ -446,3 +446,102 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestDistances decodes YOLOv8's raw outputs against the formula written out,
+// in two outputs per level and in one.
+func TestDistances(t *testing.T) {
+	const width, height = 32, 16
+	for _, regMax := range []int{1, 16} {
+		for _, joined := range []bool{false, true} {
+			h := distancesHead(regMax)
+			value := func(k, cell int) float32 { return float32((k*31+cell*17)%23)/4 - 2.5 }
+			var outputs []Tensor
+			for i := range h.Levels {
+				l := &h.Levels[i]
+				nx, ny := width/l.Stride, height/l.Stride
+				channels := []int{4 * regMax, h.Classes}
+				if joined {
+					l.Outputs, channels = l.Outputs[:1], []int{4*regMax + h.Classes}
+				}
+				first := 0
+				for k, n := range channels {
+					o := Tensor{Name: l.Outputs[k], Shape: []int{1, n, ny, nx}}
+					for c := range n {
+						for cell := range nx * ny {
+							o.Data = append(o.Data, value(first+c, cell))
+						}
+					}
+					outputs, first = append(outputs, o), first+n
+				}
+			}
+			got, nonFinite := mustDecode(t, h, outputs, 0, 0)
+			if nonFinite != 0 || len(got) != 4*2+2*1 {
+				t.Fatalf("reg_max %d, joined %v: %d candidates, %d not finite", regMax, joined, len(got), nonFinite)
+			}
+			at := 0
+			for _, l := range h.Levels {
+				nx := width / l.Stride
+				for cell := range nx * (height / l.Stride) {
+					var side [4]float64
+					for k := range side {
+						var sum float64
+						for j := range regMax {
+							weight := math.Exp(float64(value(k*regMax+j, cell)))
+							sum += weight
+							side[k] += weight * float64(j)
+						}
+						side[k] /= sum
+						if regMax == 1 {
+							side[k] = float64(value(k, cell))
+						}
+					}
+					x, y, s := float64(cell%nx)+0.5, float64(cell/nx)+0.5, float64(l.Stride)
+					want := [4]float64{(x - side[0]) * s, (y - side[1]) * s, (x + side[2]) * s, (y + side[3]) * s}
+					best, class := float32(math.Inf(-1)), 0
+					for k := range h.Classes {
+						if v := value(4*regMax+k, cell); v > best {
+							best, class = v, k
+						}
+					}
+					c := got[at]
+					for k, v := range [4]float32{c.Box.X1, c.Box.Y1, c.Box.X2, c.Box.Y2} {
+						if math.Abs(float64(v)-want[k]) > 1e-4 {
+							t.Fatalf("reg_max %d, joined %v, cell %d: box %+v, want %v", regMax, joined, cell, c.Box, want)
+						}
+					}
+					if c.Class != int32(class) || math.Abs(float64(c.Score-sigmoid(best))) > 1e-6 || c.Anchor != int32(at) {
+						t.Fatalf("reg_max %d, joined %v, cell %d: %+v, want class %d of %g", regMax, joined, cell, c, class, sigmoid(best))
+					}
+					at++
+				}
+			}
+		}
+	}
+}
+
+// TestSelectedBoxes takes boxes that the graph has selected as they are, drops
+// those of no class, and lets none suppress another.
+func TestSelectedBoxes(t *testing.T) {
+	h := testHead(End2End)
+	rows := []float32{
+		1, 2, 11, 12, 0.5, 2,
+		1, 2, 11, 12, 0.9, 2, // the same box, better
+		3, 4, 5, 6, 0.2, 0, // under the threshold
+		3, 4, 5, 6, 0.8, 3, // there are three classes
+		3, 4, 5, 6, 0.8, -1,
+		3, 4, inf, 6, 0.8, 1,
+		3, 4, 5, 6, 0.7, nan,
+	}
+	got, nonFinite := mustDecode(t, h, []Tensor{{Name: "boxes", Shape: []int{1, 7, 6}, Data: rows}}, 0, 0.25)
+	if nonFinite != 4 {
+		t.Errorf("%d dropped, want 4", nonFinite)
+	}
+	want := []Candidate{{Box{1, 2, 11, 12}, 0.9, 2, 1}, {Box{1, 2, 11, 12}, 0.5, 2, 0}}
+	got = NMS(got, NMSOptions{IoU: 0.45, Selected: h.Selected()})
+	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := NMS(got, NMSOptions{IoU: 0.45, MaxDet: 1, Selected: true}); len(got) != 1 || got[0] != want[0] {
+		t.Errorf("the best of them is %+v, want %+v", got, want[0])
+	}
+}

@@ -15,7 +15,7 @@ type Family string
 const (
 	YOLOv5 Family = "yolov5" // xy = (2s - 0.5 + grid) * stride, wh = (2s)^2 * anchor
 	YOLOX  Family = "yolox"  // xy = (p + grid) * stride, wh = exp(p) * stride
-	YOLOv8 Family = "yolov8" // boxes decoded in the graph, no objectness
+	YOLOv8 Family = "yolov8" // distances to the four sides, no objectness; v8 to 26
 )
 
 // Kind is how a head is built between the feature map and its predictions.
@@ -43,6 +43,7 @@ const (
 	// Split keeps box (B, na*4, ny, nx), conf (B, na, ny, nx) and labels
 	// (B, na*nc, ny, nx) apart: three outputs per level in that order, or one
 	// output that is their concatenation. Box is a*4+k, conf a, label a*nc+k.
+	// YOLOv8 has two, box (B, 4*RegMax, ny, nx) and labels (B, nc, ny, nx).
 	Split Layout = "split"
 	// FiveD is one map (B, na, ny, nx, no) per level.
 	FiveD Layout = "5d"
@@ -54,6 +55,10 @@ const (
 	RowsGrid Layout = "rows-grid"
 	// Columns is (B, 4+nc, N) as YOLOv8 writes it: decoded, score = label.
 	Columns Layout = "columns"
+	// End2End is (B, K, 6), the boxes that the graph has selected, as YOLOv10
+	// and YOLO26 write them: x1, y1, x2, y2 in pixels of the network's input,
+	// score, class id. NMS is not for them.
+	End2End Layout = "end2end"
 )
 
 // Level is one scale of the head.
@@ -80,7 +85,14 @@ type Head struct {
 	// labels through a sigmoid (YOLOX's export, everything decoded), and in
 	// YOLOv5's raw maps the box with them: y = sigmoid(p) of the whole map.
 	SigmoidApplied bool `json:"sigmoid_applied"`
+	// RegMax is YOLOv8's reg_max in its raw outputs: how many numbers each of
+	// the four distances has. Their softmax weighs 0, 1, ... RegMax-1; a single
+	// number is the distance itself. 0 in every other head.
+	RegMax int `json:"reg_max,omitempty"`
 }
+
+// maxRegMax bounds RegMax; YOLOv8's is 16.
+const maxRegMax = 256
 
 // Thresholds are the defaults of a run.
 type Thresholds struct {
@@ -112,7 +124,43 @@ func (h *Head) AnchorsPerCell() int {
 
 // Decoded reports whether the graph has already turned predictions into boxes
 // in pixels of its input.
-func (h *Head) Decoded() bool { return h.Layout == Rows || h.Layout == Columns }
+func (h *Head) Decoded() bool {
+	return h.Layout == Rows || h.Layout == Columns || h.Layout == End2End
+}
+
+// Selected reports whether the graph has selected the boxes, so that none
+// suppresses another.
+func (h *Head) Selected() bool { return h.Layout == End2End }
+
+// distances reports whether boxes are YOLOv8's raw distances.
+func (h *Head) distances() bool { return h.Family == YOLOv8 && h.Layout == Split }
+
+// Formula is how the four numbers of a prediction become a box.
+type Formula int
+
+// The formulas.
+const (
+	FormulaYOLOv5  Formula = iota // xy = (2s - 0.5 + grid) * stride, wh = (2s)^2 * anchor
+	FormulaYOLOX                  // xy = (p + grid) * stride, wh = exp(p) * stride
+	FormulaYOLOv8                 // sides = (grid + 0.5 -+ distance) * stride
+	FormulaDecoded                // center and size in pixels of the input
+	FormulaCorners                // corners in pixels of the input
+)
+
+// Formula returns how the head's boxes are decoded.
+func (h *Head) Formula() Formula {
+	switch {
+	case h.Layout == End2End:
+		return FormulaCorners
+	case h.Decoded():
+		return FormulaDecoded
+	case h.Family == YOLOX:
+		return FormulaYOLOX
+	case h.Family == YOLOv8:
+		return FormulaYOLOv8
+	}
+	return FormulaYOLOv5
+}
 
 // Validate reports the first contradiction in the head as an error that wraps
 // ErrHead and names the field.
@@ -141,7 +189,10 @@ func (h *Head) Validate() error {
 	case Fused, FiveD:
 	case Split:
 		outputs = 3
-	case Rows, Columns:
+		if h.Family == YOLOv8 {
+			outputs = 2
+		}
+	case Rows, Columns, End2End:
 		if len(h.Levels) != 1 {
 			return bad("layout %s has one level, not %d", h.Layout, len(h.Levels))
 		}
@@ -150,10 +201,13 @@ func (h *Head) Validate() error {
 			return bad("layout rows-grid is YOLOX's, not %s's", h.Family)
 		}
 	default:
-		return bad("layout %q is none of fused, split, 5d, rows, rows-grid, columns", h.Layout)
+		return bad("layout %q is none of fused, split, 5d, rows, rows-grid, columns, end2end", h.Layout)
 	}
-	if h.Layout == Columns != (h.Family == YOLOv8) {
+	if own := h.Layout == Columns || h.Layout == End2End; own != (h.Family == YOLOv8) && !h.distances() {
 		return bad("family %s does not come in layout %s", h.Family, h.Layout)
+	}
+	if h.distances() != (h.RegMax > 0) || h.RegMax < 0 || h.RegMax > maxRegMax {
+		return bad("reg_max is %d, want 1 to %d in yolov8's raw outputs and 0 elsewhere", h.RegMax, maxRegMax)
 	}
 	if h.Decoded() && !h.SigmoidApplied {
 		return bad("layout %s is decoded, so sigmoid_applied has to be true", h.Layout)
@@ -179,8 +233,8 @@ func (h *Head) Validate() error {
 		if h.Family == YOLOv5 && len(l.Anchors) == 0 {
 			return bad("level %d has no anchors", i)
 		}
-		if h.Family == YOLOX && len(l.Anchors) != 0 {
-			return bad("level %d has %d anchors, but yolox is anchor-free", i, len(l.Anchors))
+		if h.Family != YOLOv5 && len(l.Anchors) != 0 {
+			return bad("level %d has %d anchors, but %s is anchor-free", i, len(l.Anchors), h.Family)
 		}
 		if len(l.Anchors) != len(h.Levels[0].Anchors) {
 			return bad("level %d has %d anchors, level 0 has %d", i, len(l.Anchors), len(h.Levels[0].Anchors))

@@ -20,11 +20,20 @@ func testHead(l Layout) Head {
 	case Columns:
 		h.Family, h.Kind = YOLOv8, KindUnknown
 		h.Levels, h.SigmoidApplied = []Level{{Outputs: []string{"columns"}}}, true
+	case End2End:
+		h.Family, h.Kind = YOLOv8, KindUnknown
+		h.Levels, h.SigmoidApplied = []Level{{Outputs: []string{"boxes"}}}, true
 	case RowsGrid:
 		h.Family, h.Kind = YOLOX, KindYOLOX
 		h.Levels = []Level{{8, nil, []string{"rows"}}, {16, nil, []string{"rows"}}}
 	}
 	return h
+}
+
+// distancesHead is testHead with YOLOv8's raw outputs.
+func distancesHead(regMax int) Head {
+	return Head{Family: YOLOv8, Layout: Split, Classes: 3, RegMax: regMax,
+		Levels: []Level{{8, nil, []string{"b3", "l3"}}, {16, nil, []string{"b4", "l4"}}}}
 }
 
 var layouts = []Layout{Fused, Split, FiveD, Rows, RowsGrid, Columns}
@@ -36,11 +45,23 @@ func TestHeadValidate(t *testing.T) {
 			t.Errorf("%s: %v", l, err)
 		}
 	}
+	for _, h := range []Head{distancesHead(1), distancesHead(16), testHead(End2End)} {
+		if err := h.Validate(); err != nil {
+			t.Errorf("%+v: %v", h, err)
+		}
+	}
 	cases := []struct {
 		layout Layout
 		change func(*Head)
 		want   string
 	}{
+		{Split, func(h *Head) { *h = distancesHead(0) }, "reg_max is 0"},
+		{Split, func(h *Head) { *h = distancesHead(maxRegMax + 1) }, "reg_max"},
+		{Split, func(h *Head) { h.RegMax = 16 }, "reg_max is 16"},
+		{Split, func(h *Head) { *h = distancesHead(16); h.Levels[0].Anchors = [][2]float32{{1, 1}} }, "anchor-free"},
+		{Split, func(h *Head) { *h = distancesHead(16); h.Levels[0].Stride = 0 }, "stride 0"},
+		{End2End, func(h *Head) { h.Family = YOLOv5 }, "does not come"},
+		{End2End, func(h *Head) { h.SigmoidApplied = false }, "sigmoid_applied"},
 		{Fused, func(h *Head) { h.Family = "ssd" }, "family"},
 		{Fused, func(h *Head) { h.Kind = "double" }, "kind"},
 		{Fused, func(h *Head) { h.Layout = "heap" }, "layout"},

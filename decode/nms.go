@@ -14,6 +14,9 @@ type NMSOptions struct {
 	Classes []int
 	// Agnostic lets boxes suppress boxes of other classes.
 	Agnostic bool
+	// Selected is set for boxes that the graph has selected: none suppresses
+	// another.
+	Selected bool
 }
 
 // YOLOv5's constants (utils/general.py, non_max_suppression).
@@ -42,6 +45,10 @@ func NMS(candidates []Candidate, o NMSOptions) []Candidate {
 	limit := len(s.order)
 	if o.MaxDet > 0 {
 		limit = min(limit, o.MaxDet)
+	}
+	if o.Selected {
+		s.indices = append(s.indices[:0], s.order[:limit]...)
+		return s.take(candidates)
 	}
 	return s.suppress(candidates, decimal(o.IoU), limit, o.Agnostic)
 }

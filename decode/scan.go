@@ -46,10 +46,11 @@ type scan struct {
 
 	conf       float32 // threshold of scores
 	confBorder float32 // threshold of confidences as the tensor has them
-	family     Family
+	formula    Formula
+	regMax     int
 	classes    int
+	labels     int  // labels of a prediction: one a class, or the score alone
 	logits     bool // confidence and labels still need a sigmoid
-	decoded    bool // boxes are center and size in input pixels
 	multiLabel bool // every label that passes makes a candidate
 
 	chunk
@@ -132,7 +133,7 @@ func (s *scan) labelsByChannel(v *view) {
 		exponents |= exponentCarry(x)
 		best[i], before[i], class[i] = x, float32(math.Inf(-1)), 0
 	}
-	for k := 1; k < s.classes; k++ {
+	for k := 1; k < s.labels; k++ {
 		plane := v.labels[k*v.channel:][:v.count]
 		for i, p := range position {
 			x := plane[p]
@@ -149,7 +150,7 @@ func (s *scan) labelsByChannel(v *view) {
 func (s *scan) labelsByRow(v *view) {
 	exponents := uint32(0)
 	for i, p := range s.position[:s.n] {
-		row := v.labels[int(p)*v.position:][:s.classes]
+		row := v.labels[int(p)*v.position:][:s.labels]
 		best, before, class := row[0], float32(math.Inf(-1)), 0
 		for k, x := range row {
 			exponents |= exponentCarry(x)
@@ -169,7 +170,7 @@ func exponentCarry(x float32) uint32 { return math.Float32bits(x)&^(1<<31) + 1<<
 // finiteLabels reports whether all labels of survivor i are finite.
 func (s *scan) finiteLabels(v *view, i int) bool {
 	at := int(s.position[i]) * v.position
-	for range s.classes {
+	for range s.labels {
 		if !finite(v.labels[at]) {
 			return false
 		}
@@ -194,8 +195,11 @@ func (s *scan) emit(v *view, i int) {
 		return // nor do the other labels
 	}
 	at := p * v.position
-	exponents := exponentCarry(v.box[at]) | exponentCarry(v.box[at+v.channel]) |
-		exponentCarry(v.box[at+2*v.channel]) | exponentCarry(v.box[at+3*v.channel])
+	exponents := uint32(0)
+	if s.formula != FormulaYOLOv8 { // what is wrong with a distance is wrong with its corner
+		exponents = exponentCarry(v.box[at]) | exponentCarry(v.box[at+v.channel]) |
+			exponentCarry(v.box[at+2*v.channel]) | exponentCarry(v.box[at+3*v.channel])
+	}
 	box := s.box(v, p)
 	exponents |= exponentCarry(box.X1) | exponentCarry(box.Y1) | exponentCarry(box.X2) | exponentCarry(box.Y2) | exponentCarry(score)
 	if exponents>>31 != 0 {
@@ -203,6 +207,15 @@ func (s *scan) emit(v *view, i int) {
 		return
 	}
 	anchor := v.anchor + int32(p)
+	if s.formula == FormulaCorners {
+		class := v.labels[at+v.channel]
+		if !(class >= 0 && class < float32(s.classes)) {
+			s.nonFinite++
+			return
+		}
+		s.dst = append(s.dst, Candidate{Box: box, Score: score, Class: int32(class), Anchor: anchor})
+		return
+	}
 	if !s.multiLabel {
 		s.dst = append(s.dst, Candidate{Box: box, Score: score, Class: s.firstOfEquals(v, i, conf, score), Anchor: anchor})
 		return
@@ -252,13 +265,23 @@ func (s *scan) probability(x float32) float32 {
 //
 // YOLOv5 (models/yolo.py, Detect): y = sigmoid(p), xy = (2y - 0.5 + grid) *
 // stride, wh = (2y)^2 * anchor. YOLOX (yolox_head.py, decode_outputs):
-// xy = (p + grid) * stride, wh = exp(p) * stride.
+// xy = (p + grid) * stride, wh = exp(p) * stride. YOLOv8 (tal.py, dist2bbox):
+// the sides lie (distance * stride) from the cell's middle.
 func (s *scan) box(v *view, p int) Box {
 	at := p * v.position
+	if s.formula == FormulaYOLOv8 {
+		x, y := float32(p%v.nx)+0.5, float32(p/v.nx)+0.5
+		return Box{
+			X1: (x - s.distance(v, at, 0)) * v.stride, Y1: (y - s.distance(v, at, 1)) * v.stride,
+			X2: (x + s.distance(v, at, 2)) * v.stride, Y2: (y + s.distance(v, at, 3)) * v.stride,
+		}
+	}
 	x, y, w, h := v.box[at], v.box[at+v.channel], v.box[at+2*v.channel], v.box[at+3*v.channel]
-	switch {
-	case s.decoded:
-	case s.family == YOLOX:
+	switch s.formula {
+	case FormulaCorners:
+		return Box{X1: x, Y1: y, X2: w, Y2: h}
+	case FormulaDecoded:
+	case FormulaYOLOX:
 		gx, gy := float32(p%v.nx), float32(p/v.nx)
 		x, y = (x+gx)*v.stride, (y+gy)*v.stride
 		w, h = float32(math.Exp(float64(w)))*v.stride, float32(math.Exp(float64(h)))*v.stride
@@ -271,4 +294,24 @@ func (s *scan) box(v *view, p int) Box {
 	}
 	w, h = w/2, h/2
 	return Box{X1: x - w, Y1: y - h, X2: x + w, Y2: y + h}
+}
+
+// distance decodes the distance in cells from a cell's middle to side k (left,
+// top, right, bottom) of its box: the mean of a distribution over regMax bins.
+func (s *scan) distance(v *view, at, k int) float32 {
+	bins := v.box[at+k*s.regMax*v.channel:]
+	if s.regMax == 1 {
+		return bins[0]
+	}
+	greatest := bins[0]
+	for j := 1; j < s.regMax; j++ {
+		greatest = max(greatest, bins[j*v.channel])
+	}
+	var sum, mean float64
+	for j := range s.regMax {
+		weight := math.Exp(float64(bins[j*v.channel]) - float64(greatest))
+		sum += weight
+		mean += float64(weight * float64(j))
+	}
+	return float32(mean / sum)
 }

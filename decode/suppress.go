@@ -61,6 +61,11 @@ func (s *suppressor) suppress(candidates []Candidate, iou float64, limit int, ag
 			break
 		}
 	}
+	return s.take(candidates)
+}
+
+// take moves what is kept to the front, best score first.
+func (s *suppressor) take(candidates []Candidate) []Candidate {
 	s.sorted = s.sorted[:0]
 	for _, at := range s.indices {
 		s.sorted = append(s.sorted, candidates[at])

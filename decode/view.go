@@ -9,7 +9,7 @@ import (
 // outputs: of picture b of the batch, channel k of the prediction at position
 // p is at b*Next + First + k*Channel + p*Position of its part.
 type View struct {
-	Box, Conf, Labels Part // Conf.Output is -1 where the family has no confidence
+	Box, Conf, Labels Part // Conf.Output is -1 where the head has no confidence
 	Channel, Position int
 	Count             int   // positions
 	Anchor            int32 // Candidate.Anchor of the first one
@@ -43,7 +43,7 @@ func (d *Decoder) Views(outputs []Tensor, inputW, inputH int) ([]View, error) {
 // eachView calls yield for every View, in the order of their anchors.
 func (d *Decoder) eachView(outputs []Tensor, inputW, inputH int, yield func(View) error) error {
 	switch d.head.Layout {
-	case Rows, Columns:
+	case Rows, Columns, End2End:
 		return d.rowsView(outputs, yield)
 	case RowsGrid:
 		return d.rowsGridViews(outputs, inputW, inputH, yield)
@@ -51,8 +51,8 @@ func (d *Decoder) eachView(outputs []Tensor, inputW, inputH int, yield func(View
 	return d.mapViews(outputs, inputW, inputH, yield)
 }
 
-// rowsView is that of one tensor of decoded rows (B, N, 5+nc) or columns
-// (B, 4+nc, N).
+// rowsView is that of one tensor of decoded rows (B, N, 5+nc), columns
+// (B, 4+nc, N), or selected boxes (B, K, 6).
 func (d *Decoder) rowsView(outputs []Tensor, yield func(View) error) error {
 	o, err := find(outputs, d.head.Levels[0].Outputs[0])
 	if err != nil {
@@ -64,8 +64,11 @@ func (d *Decoder) rowsView(outputs []Tensor, yield func(View) error) error {
 		channels = 1
 	}
 	if len(t.Shape) != 3 || t.Shape[channels] != d.rows {
-		if channels == 1 {
+		switch d.head.Layout {
+		case Columns:
 			return fmt.Errorf("%w: output %q has shape %v, want (B, %d, N): 4 + %d classes", ErrHead, t.Name, t.Shape, d.rows, d.head.Classes)
+		case End2End:
+			return fmt.Errorf("%w: output %q has shape %v, want (B, K, 6)", ErrHead, t.Name, t.Shape)
 		}
 		return fmt.Errorf("%w: output %q has shape %v, want (B, N, %d): 5 + %d classes", ErrHead, t.Name, t.Shape, d.rows, d.head.Classes)
 	}
@@ -84,6 +87,9 @@ func (d *Decoder) rowsView(outputs []Tensor, yield func(View) error) error {
 		})
 	}
 	v := interleaved(o, 0, size, n, d.rows)
+	if d.head.Selected() {
+		v.Conf, v.Labels = Part{Output: -1}, Part{Output: o, First: 4, Next: size} // score, then class id
+	}
 	return yield(v)
 }
 
@@ -145,7 +151,7 @@ func (d *Decoder) mapViews(outputs []Tensor, inputW, inputH int, yield func(View
 		case len(l.Outputs) == 1:
 			maps[0], err = findMap(outputs, l.Outputs[0], na*d.rows, 0, false)
 		default:
-			for k, channels := range [3]int{na * 4, na, na * d.head.Classes} {
+			for k, channels := range d.splitChannels(na) {
 				if maps[k], err = findMap(outputs, l.Outputs[k], channels, 0, false); err != nil {
 					break
 				}
@@ -190,6 +196,11 @@ func (d *Decoder) anchorView(maps *[3]mapping, a, na int) View {
 	}
 	v := View{Channel: plane, Position: 1, Count: plane}
 	switch {
+	case d.head.distances():
+		v.Box, v.Conf, v.Labels = maps[0].part(0), Part{Output: -1}, maps[1].part(0)
+		if maps[1].size == 0 { // one concatenation
+			v.Labels = maps[0].part(4 * d.head.RegMax * plane)
+		}
 	case d.head.Layout == Fused:
 		v.Box, v.Conf, v.Labels = maps[0].part(a*d.rows*plane), maps[0].part((a*d.rows+4)*plane), maps[0].part((a*d.rows+5)*plane)
 	case maps[1].size == 0: // split, in one concatenation
@@ -198,6 +209,14 @@ func (d *Decoder) anchorView(maps *[3]mapping, a, na int) View {
 		v.Box, v.Conf, v.Labels = maps[0].part(a*4*plane), maps[1].part(a*plane), maps[2].part(a*nc*plane)
 	}
 	return v
+}
+
+// splitChannels lists the channels of a level's outputs in layout split.
+func (d *Decoder) splitChannels(na int) []int {
+	if d.head.distances() {
+		return []int{4 * d.head.RegMax, d.head.Classes}
+	}
+	return []int{na * 4, na, na * d.head.Classes}
 }
 
 // interleaved is the View of count rows of n channels each.

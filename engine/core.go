@@ -221,7 +221,9 @@ func (c *core) setNMS(o *Options) error {
 			return fmt.Errorf("class %d does not exist, the model has classes 0 to %d", class, c.spec.Head.Classes-1)
 		}
 	}
-	c.nms = decode.NMSOptions{IoU: c.spec.Thresholds.IoU, MaxDet: o.MaxDet, Classes: o.Classes, Agnostic: o.AgnosticNMS}
+	c.nms = decode.NMSOptions{
+		IoU: c.spec.Thresholds.IoU, MaxDet: o.MaxDet, Classes: o.Classes, Agnostic: o.AgnosticNMS, Selected: c.spec.Head.Selected(),
+	}
 	if c.nms.MaxDet == 0 {
 		c.nms.MaxDet = DefaultMaxDet
 	}

@@ -49,9 +49,11 @@ typedef struct trtdet_view {
 } trtdet_view;
 
 typedef enum trtdet_formula {
-  TRTDET_YOLOV5 = 0, /* xy = (2y - 0.5 + grid) * stride, wh = (2y)^2 * anchor, y = sigmoid(p) */
-  TRTDET_YOLOX = 1,  /* xy = (p + grid) * stride, wh = exp(p) * stride */
-  TRTDET_DECODED = 2 /* center and size in input pixels */
+  TRTDET_YOLOV5 = 0,  /* xy = (2y - 0.5 + grid) * stride, wh = (2y)^2 * anchor, y = sigmoid(p) */
+  TRTDET_YOLOX = 1,   /* xy = (p + grid) * stride, wh = exp(p) * stride */
+  TRTDET_YOLOV8 = 2,  /* sides = (grid + 0.5 -+ distance) * stride, distance the mean over reg_max bins */
+  TRTDET_DECODED = 3, /* center and size in input pixels */
+  TRTDET_CORNERS = 4  /* corners in input pixels, score, class id */
 } trtdet_formula;
 
 /* decode.Candidate of Go, byte for byte: corners in input pixels. */
@@ -81,6 +83,8 @@ typedef struct trtdet_decode {
   int32_t multi_label; /* not 0: every label that passes makes a candidate, not the best alone */
   float conf;          /* threshold of scores, and of confidences */
   float conf_border;   /* the same threshold as the tensor has it: in logits where there are logits */
+  int32_t reg_max;     /* YOLOv8's bins of a distance; 0 elsewhere */
+  int32_t reserved;
 } trtdet_decode;
 
 typedef struct trtdet_block {

@@ -71,18 +71,57 @@ TRTDET_DEVICE inline int FirstOfEquals(const trtdet_decode& decode, const Predic
   return best.class_id;
 }
 
+// The distance in cells from a cell's middle to side k (left, top, right, bottom) of its box: the mean of a
+// distribution.
+template <typename T>
+TRTDET_DEVICE inline float Distance(const Prediction<T>& prediction, int k, int reg_max) {
+  const int first = k * reg_max;
+  if (reg_max == 1) return prediction.Box(first);
+  float greatest = prediction.Box(first);
+  for (int j = 1; j < reg_max; ++j) {
+    const float bin = prediction.Box(first + j);
+    // as Go's max: NaN is the greatest of all
+    if (bin > greatest || bin != bin) greatest = bin;
+  }
+  double sum = 0;
+  double mean = 0;
+  for (int j = 0; j < reg_max; ++j) {
+    const double weight = exp(static_cast<double>(prediction.Box(first + j)) - static_cast<double>(greatest));
+    sum += weight;
+    mean += weight * j;
+  }
+  return static_cast<float>(mean / sum);
+}
+
 // Sets the corners of a candidate, in pixels of the input.
 //
 // YOLOv5 (models/yolo.py, Detect): y = sigmoid(p), xy = (2y - 0.5 + grid) *
 // stride, wh = (2y)^2 * anchor. YOLOX (yolox_head.py, decode_outputs):
-// xy = (p + grid) * stride, wh = exp(p) * stride.
+// xy = (p + grid) * stride, wh = exp(p) * stride. YOLOv8 (tal.py, dist2bbox):
+// the sides lie (distance * stride) from the cell's middle.
 template <typename T>
 TRTDET_DEVICE inline void SetBox(const trtdet_decode& decode, const trtdet_view& view, const Prediction<T>& prediction,
                                  int position, trtdet_candidate* to) {
+  if (decode.formula == TRTDET_YOLOV8) {
+    const float middle_x = static_cast<float>(position % view.nx) + 0.5f;
+    const float middle_y = static_cast<float>(position / view.nx) + 0.5f;
+    to->x1 = (middle_x - Distance(prediction, 0, decode.reg_max)) * view.stride;
+    to->y1 = (middle_y - Distance(prediction, 1, decode.reg_max)) * view.stride;
+    to->x2 = (middle_x + Distance(prediction, 2, decode.reg_max)) * view.stride;
+    to->y2 = (middle_y + Distance(prediction, 3, decode.reg_max)) * view.stride;
+    return;
+  }
   float x = prediction.Box(0);
   float y = prediction.Box(1);
   float w = prediction.Box(2);
   float h = prediction.Box(3);
+  if (decode.formula == TRTDET_CORNERS) {
+    to->x1 = x;
+    to->y1 = y;
+    to->x2 = w;
+    to->y2 = h;
+    return;
+  }
   if (decode.formula == TRTDET_YOLOX) {
     x = (x + static_cast<float>(position % view.nx)) * view.stride;
     y = (y + static_cast<float>(position / view.nx)) * view.stride;
@@ -102,6 +141,13 @@ TRTDET_DEVICE inline void SetBox(const trtdet_decode& decode, const trtdet_view&
   to->y1 = y - h;
   to->x2 = x + w;
   to->y2 = y + h;
+}
+
+// Whether the four numbers of a box are finite; what is wrong with one of YOLOv8's distances is wrong with its corner.
+template <typename T>
+TRTDET_DEVICE inline bool FiniteBox(const trtdet_decode& decode, const Prediction<T>& prediction) {
+  return decode.formula == TRTDET_YOLOV8 || (Finite(prediction.Box(0)) && Finite(prediction.Box(1)) &&
+                                             Finite(prediction.Box(2)) && Finite(prediction.Box(3)));
 }
 
 // Adds one, whatever other threads do; returns what was there.
@@ -146,19 +192,25 @@ TRTDET_DEVICE inline void DecodePrediction(const Out& out, const trtdet_view& vi
     if (!Finite(conf)) return out.NonFinite();
     if (conf <= decode.conf_border) return;
   }
-  const Best best = BestLabel(prediction, decode.classes);
+  const bool selected = decode.formula == TRTDET_CORNERS;  // the one label is the score, the class id stands behind it
+  const Best best = BestLabel(prediction, selected ? 1 : decode.classes);
   if (!best.finite) return out.NonFinite();
   if (prediction.conf != nullptr) conf = Probability(decode, conf);
   trtdet_candidate candidate;
   candidate.score = conf * Probability(decode, best.label);
   if (!(candidate.score > decode.conf)) return;  // nor do the other labels
   SetBox(decode, view, prediction, position, &candidate);
-  if (!(Finite(prediction.Box(0)) && Finite(prediction.Box(1)) && Finite(prediction.Box(2)) &&
-        Finite(prediction.Box(3)) && Finite(candidate.x1) && Finite(candidate.y1) && Finite(candidate.x2) &&
+  if (!(FiniteBox(decode, prediction) && Finite(candidate.x1) && Finite(candidate.y1) && Finite(candidate.x2) &&
         Finite(candidate.y2) && Finite(candidate.score))) {
     return out.NonFinite();
   }
   candidate.anchor = view.anchor + position;
+  if (selected) {
+    const float class_id = prediction.Label(1);
+    if (!(class_id >= 0 && class_id < static_cast<float>(decode.classes))) return out.NonFinite();
+    candidate.class_id = static_cast<int32_t>(class_id);
+    return out.Candidate(candidate);
+  }
   if (!decode.multi_label) {
     candidate.class_id = FirstOfEquals(decode, prediction, best, conf, candidate.score);
     return out.Candidate(candidate);

@@ -100,21 +100,19 @@ type Candidates struct {
 	Capacity       int
 }
 
+var formulas = [...]C.int32_t{
+	decode.FormulaYOLOv5: C.TRTDET_YOLOV5, decode.FormulaYOLOX: C.TRTDET_YOLOX, decode.FormulaYOLOv8: C.TRTDET_YOLOV8,
+	decode.FormulaDecoded: C.TRTDET_DECODED, decode.FormulaCorners: C.TRTDET_CORNERS,
+}
+
 // SetDecode has the decode kernel read count pictures through the views from
 // the address on, which the decoder's Views were, with a threshold of 0 to 1.
 func SetDecode(b *Block, views uint64, count int, d *decode.Decoder, conf float32, to Candidates) {
 	head := d.Head()
-	formula := C.TRTDET_YOLOV5
-	switch {
-	case head.Decoded():
-		formula = C.TRTDET_DECODED
-	case head.Family == decode.YOLOX:
-		formula = C.TRTDET_YOLOX
-	}
 	b.decode = C.trtdet_decode{
 		views: C.uint64_t(views), count: C.int32_t(count),
 		found: C.uint64_t(to.Found), candidates: C.uint64_t(to.Address), capacity: C.int32_t(to.Capacity),
-		classes: C.int32_t(head.Classes), formula: C.int32_t(formula),
+		classes: C.int32_t(head.Classes), formula: formulas[head.Formula()], reg_max: C.int32_t(head.RegMax),
 		logits: flag(!head.SigmoidApplied), multi_label: flag(d.MultiLabel),
 		conf: C.float(conf), conf_border: C.float(d.ConfBorder(conf)),
 	}

@@ -104,8 +104,10 @@ func randomHead(rng *rand.Rand, layout decode.Layout, classes int) (h decode.Hea
 	h = decode.Head{Family: decode.YOLOv5, Layout: layout, Classes: classes, SigmoidApplied: rng.IntN(4) == 0}
 	levels, anchors := 1+rng.IntN(5), 1+rng.IntN(9)
 	switch {
-	case layout == decode.Columns:
+	case layout == decode.Columns, layout == decode.End2End:
 		h.Family = decode.YOLOv8
+	case layout == decode.Split && rng.IntN(3) == 0:
+		h.Family, anchors, h.RegMax = decode.YOLOv8, 0, []int{1, 2, 16}[rng.IntN(3)]
 	case layout == decode.RowsGrid, layout != decode.Rows && rng.IntN(3) == 0:
 		h.Family, anchors = decode.YOLOX, 0
 	}
@@ -122,6 +124,9 @@ func randomHead(rng *rand.Rand, layout decode.Layout, classes int) (h decode.Hea
 		}
 		if layout == decode.Split && !joined {
 			l.Outputs = []string{fmt.Sprint("box", i), fmt.Sprint("conf", i), fmt.Sprint("labels", i)}
+			if h.RegMax > 0 {
+				l.Outputs = slices.Delete(l.Outputs, 1, 2)
+			}
 		}
 		if layout == decode.RowsGrid {
 			l.Outputs[0] = "rows"
@@ -153,6 +158,11 @@ func outputsOf(h decode.Head, batch, width, height int, value func() float32) []
 		}
 		cells += nx * ny
 		switch {
+		case h.RegMax > 0 && len(l.Outputs) == 1:
+			add(l.Outputs[0], batch, 4*h.RegMax+h.Classes, ny, nx)
+		case h.RegMax > 0:
+			add(l.Outputs[0], batch, 4*h.RegMax, ny, nx)
+			add(l.Outputs[1], batch, h.Classes, ny, nx)
 		case h.Layout == decode.FiveD:
 			add(l.Outputs[0], batch, na, ny, nx, 5+h.Classes)
 		case h.Layout == decode.Fused, h.Layout == decode.Split && len(l.Outputs) == 1:
@@ -168,6 +178,12 @@ func outputsOf(h decode.Head, batch, width, height int, value func() float32) []
 		add("rows", batch, cells, 5+h.Classes)
 	case decode.Columns:
 		add("rows", batch, 4+h.Classes, cells)
+	case decode.End2End:
+		add("rows", batch, cells, 6)
+		rows := outputs[len(outputs)-1].Data
+		for i := 5; i < len(rows); i += 6 { // now and then a class that the head does not have
+			rows[i] = float32(math.Floor(float64(rows[i]) * float64(h.Classes+1)))
+		}
 	}
 	return outputs
 }
@@ -246,7 +262,7 @@ func TestDecode(t *testing.T, m Machine) {
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
 	seen := 0
-	for _, layout := range []decode.Layout{decode.Fused, decode.Split, decode.FiveD, decode.Rows, decode.RowsGrid, decode.Columns} {
+	for _, layout := range []decode.Layout{decode.Fused, decode.Split, decode.FiveD, decode.Rows, decode.RowsGrid, decode.Columns, decode.End2End} {
 		for round := range rounds {
 			classes := []int{1, 2, 3, 20, 80, 1000}[round%6]
 			h, width, height := randomHead(rng, layout, classes)
