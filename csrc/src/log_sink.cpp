@@ -1,7 +1,6 @@
 #include "log_sink.h"
 
 #include <algorithm>
-#include <sstream>
 
 #include "driver.h"
 
@@ -21,23 +20,31 @@ bool IsMissingDriver(const std::string& line) {
                      [&line](const char* sign) { return line.find(sign) != std::string::npos; });
 }
 
+// The lines of a message. By hand: with a stream comes libstdc++'s locale, whose numbers for facets every libstdc++ of
+// the process shares, ours in the program and TensorRT's beside it, and the second one to give them finds some given.
+std::vector<std::string> Lines(const std::string& message) {
+  std::vector<std::string> lines;
+  for (std::size_t start = 0; start < message.size();) {
+    const std::size_t end = std::min(message.find('\n', start), message.size());
+    lines.push_back(message.substr(start, end - start));
+    start = end + 1;
+  }
+  return lines;
+}
+
 // Whether a message is only of CUDA's complaints about the driver, which an old driver
 // gets as well as a missing one, beside calls that then succeed.
 bool ComesWithSuccess(const std::string& message) {
-  std::istringstream lines(message);
-  for (std::string line; std::getline(lines, line);) {
-    if (!IsMissingDriver(line)) return false;
-  }
-  return true;
+  const std::vector<std::string> lines = Lines(message);
+  return std::all_of(lines.begin(), lines.end(), IsMissingDriver);
 }
 
 }  // namespace
 
 std::string WithoutMissingDriver(const char* message) {
   if (DriverStatus().ok) return message;
-  std::istringstream lines(message);
   std::string kept;
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string& line : Lines(message)) {
     if (IsMissingDriver(line)) continue;
     if (!kept.empty()) kept += '\n';
     kept += line;
