@@ -165,17 +165,26 @@ func crash(err error, said string, child bool) error {
 }
 
 // lastWords picks the line that says most: where Go's runtime ends a program,
-// the one that gives its reason, otherwise the last.
+// the one that gives its reason behind the one that came before it, otherwise
+// the last.
 func lastWords(said string) string {
 	lines := strings.Split(strings.TrimSpace(said), "\n")
-	for _, line := range lines {
-		for _, start := range []string{"fatal error: ", "SIG", "panic: "} {
-			if strings.HasPrefix(line, start) {
-				return strings.TrimSpace(line)
-			}
+	for i, line := range lines {
+		if !endsProgram(line) {
+			continue
 		}
+		if i > 0 && strings.TrimSpace(lines[i-1]) != "" {
+			line = lines[i-1] + "; " + line
+		}
+		return strings.TrimSpace(line)
 	}
 	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// endsProgram reports whether Go's runtime begins with line to say why it ends
+// the program.
+func endsProgram(line string) bool {
+	return strings.HasPrefix(line, "fatal error: ") || strings.HasPrefix(line, "SIG") || strings.HasPrefix(line, "panic: ")
 }
 
 // watch cancels a build whose process has neither spoken nor used the processor
@@ -225,16 +234,26 @@ func processorTime(pid int) int64 {
 	return user + system
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the end of what is written to it, up to the line with which Go's
+// runtime ends a program and no more of what follows: all its goroutines, where
+// the program has asked for them.
 type tail struct {
 	limit int
 	data  []byte
+	ended bool
 }
 
 var _ io.Writer = (*tail)(nil)
 
 func (t *tail) Write(p []byte) (int, error) {
-	t.data = append(t.data, p...)
+	for line := range bytes.Lines(p) {
+		if t.ended {
+			break
+		}
+		t.data = append(t.data, line...)
+		whole := t.data[bytes.LastIndexByte(bytes.TrimSuffix(t.data, []byte("\n")), '\n')+1:]
+		t.ended = bytes.HasSuffix(whole, []byte("\n")) && endsProgram(string(whole))
+	}
 	if over := len(t.data) - t.limit; over > 0 {
 		t.data = append(t.data[:0], t.data[over:]...)
 	}
