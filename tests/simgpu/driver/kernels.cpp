@@ -101,15 +101,17 @@ bool PlaceDecode(Placed& to, unsigned int views) {
   }
   const auto* const all = reinterpret_cast<const trtdet_view*>(decode.views);
   to.views.assign(all, all + views);
+  const uint64_t boxes = decode.formula == TRTDET_YOLOV8 ? 4 * static_cast<uint64_t>(decode.reg_max) : 4;
+  const uint64_t labels = decode.formula == TRTDET_CORNERS ? 2 : decode.classes;  // score and class id
   for (trtdet_view& view : to.views) {
     if (view.count == 0) continue;
     const uint64_t number = view.half ? 2 : 4;
     const auto size = [&](uint64_t next, uint64_t channels) {
       return (next * (count - 1) + (channels - 1) * view.channel + (view.count - 1) * view.position + 1) * number;
     };
-    if (!Place(view.box, size(view.box_next, 4), "boxes") ||
+    if (!Place(view.box, size(view.box_next, boxes), "boxes") ||
         (view.conf != 0 && !Place(view.conf, size(view.conf_next, 1), "confidences")) ||
-        !Place(view.labels, size(view.labels_next, decode.classes), "labels")) {
+        !Place(view.labels, size(view.labels_next, labels), "labels")) {
       return false;
     }
   }
