@@ -28,20 +28,23 @@ func (r *reading) countAnchors(h *decode.Head, levels []*level) (int, error) {
 	return na, nil
 }
 
-// family tells YOLOX's maps from YOLOv5's: anchor-free, and either past the
-// sigmoid or behind two convs a branch.
-func (r *reading) family(h *decode.Head, na int, rows *fitted) decode.Family {
+// family tells YOLOX's maps from YOLOv5's by the formula of rows beside them,
+// by what was said, by the number of anchors, or by the sigmoid, which YOLOX's
+// have on everything but the boxes.
+func (r *reading) family(h *decode.Head, kind decode.Kind, na int, rows *fitted) (decode.Family, error) {
 	switch {
 	case rows != nil && rows.fit.family != "":
-		return rows.fit.family
+		return rows.fit.family, nil
 	case r.said.family != "":
-		return r.said.family
+		return r.said.family, nil
 	case na > 1 || r.said.anchors != nil:
-		return decode.YOLOv5
-	case h.SigmoidApplied || h.Kind == decode.KindYOLOX:
-		return decode.YOLOX
+		return decode.YOLOv5, nil
+	case h.SigmoidApplied, r.said.kind == decode.KindYOLOX:
+		return decode.YOLOX, nil
+	case kind == decode.KindYOLOX:
+		return "", fmt.Errorf("%w: its maps could be YOLOX's or YOLOv5's with one anchor; say --head yolox, or give the anchors with --anchors or --cfg", ErrAmbiguous)
 	}
-	return decode.YOLOv5
+	return decode.YOLOv5, nil
 }
 
 // countClasses fills in anchors and classes of maps, or says what is missing.

@@ -66,7 +66,7 @@ func (r *reading) declare(name string) (*onnx.ValueInfo, error) {
 		}
 	}
 	v := r.shapes.Values[name]
-	if v == nil || len(v.Shape) != 4 {
+	if v == nil || len(v.Shape) != 4 && len(v.Shape) != 5 {
 		return nil, fmt.Errorf("%w: the shape of %.80q cannot be worked out (%w)", ErrUnknownHead, name, r.why(name))
 	}
 	in := r.input.Shape
@@ -77,6 +77,9 @@ func (r *reading) declare(name string) (*onnx.ValueInfo, error) {
 		} else {
 			dims = append(dims, onnx.Dim{Param: fmt.Sprintf("%s_%s", name, []string{"height", "width"}[i-2])})
 		}
+	}
+	if len(v.Shape) == 5 { // (B, na, ny, nx, no)
+		dims = append(dims, onnx.Dim{Known: true, Value: int64(v.Shape[4])})
 	}
 	return &onnx.ValueInfo{Name: name, ElemType: v.Type, HasShape: true, Shape: dims}, nil
 }

@@ -1,7 +1,9 @@
 package model
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/trtdet/trtdet/decode"
@@ -10,34 +12,35 @@ import (
 
 // detect reads the head off the graph.
 func (r *reading) detect() (*found, error) {
-	var maps, flat, other []string
+	var all, maps, flat []string
 	for _, o := range r.model.Graph.Outputs {
-		s := r.shape(o.Name)
-		switch rank := r.rank(o); {
-		case rank < 0:
-			return nil, fmt.Errorf("%w: the shape of output %.80q cannot be worked out (%w)", ErrUnknownHead, o.Name, r.why(o.Name))
+		all = append(all, o.Name)
+		switch s, rank := r.shape(o.Name), r.rank(o); {
 		case rank == 4 || rank == 5:
 			maps = append(maps, o.Name)
-		case rank == 3 && !(len(s) == 3 && s[2] == 4):
+		case rank == 3 && !(len(s) == 3 && (s[2] == 4 || s[2] == 1)):
 			flat = append(flat, o.Name)
-		default:
-			other = append(other, o.Name)
 		}
 	}
-	if n := r.suppression(); n != nil {
-		return nil, fmt.Errorf("%w: %s suppresses or selects boxes inside the graph; export it without NMS", ErrUnknownHead, n.Label())
-	}
 	switch {
-	case len(other) > 0 && len(maps)+len(flat) == 0:
-		return nil, fmt.Errorf("%w: its outputs are %s, none of them a map or rows of predictions", ErrNotDetector, r.list(other))
-	case len(other) > 0:
-		return nil, fmt.Errorf("%w: output %s is no part of a head that trtdet knows", ErrUnknownHead, r.list(other))
-	case len(flat) > 1:
-		return nil, fmt.Errorf("%w: outputs %s stand side by side; trtdet knows heads with one tensor of rows", ErrUnknownHead, r.list(flat))
-	case len(flat) == 1:
+	case len(maps) == len(all):
+		return r.detectMaps(maps, nil)
+	case r.said.layout == decode.End2End && len(all) == 1, r.selectsBest(all):
+		return r.end2end(all[0])
+	case len(flat) == 1 && len(maps)+1 == len(all) && r.suppression(all) == nil:
 		return r.detectFlat(flat[0], maps)
 	}
-	return r.detectMaps(maps, nil)
+	return r.inside(all, "its outputs are "+r.list(all))
+}
+
+// selectsBest reports whether the outputs are one tensor (B, K, 6) of the best
+// predictions, of which none suppresses another.
+func (r *reading) selectsBest(outputs []string) bool {
+	if len(outputs) != 1 || len(r.shape(outputs[0])) != 3 || r.shape(outputs[0])[2] != 6 {
+		return false
+	}
+	n := r.suppression(outputs)
+	return n != nil && n.OpType == "TopK"
 }
 
 // rank returns the rank of an output, -1 where it is unknown.
@@ -60,13 +63,29 @@ func (r *reading) list(names []string) string {
 	return strings.Join(parts, ", ")
 }
 
-func (r *reading) suppression() *onnx.Node {
-	for _, n := range r.model.Graph.Nodes {
-		if n.OpType == "TopK" || strings.Contains(n.OpType, "NMS") || strings.Contains(n.OpType, "NonMaxSuppression") {
-			return n
+// suppression returns the node between the head's convs and the outputs that
+// selects boxes, one that suppresses before one that takes the best; nil where
+// there is none.
+func (r *reading) suppression(outputs []string) *onnx.Node {
+	var best *onnx.Node
+	seen := map[*onnx.Node]bool{}
+	stack := slices.Clone(outputs)
+	for len(stack) > 0 {
+		n := r.index.Producer(stack[len(stack)-1])
+		stack = stack[:len(stack)-1]
+		if n == nil || seen[n] || n.Is("Conv") {
+			continue
 		}
+		seen[n] = true
+		switch {
+		case strings.Contains(n.OpType, "NMS"), strings.Contains(n.OpType, "NonMaxSuppression"):
+			return n
+		case n.OpType == "TopK":
+			best = n
+		}
+		stack = append(stack, n.Inputs...)
 	}
-	return nil
+	return best
 }
 
 // detectFlat reads a head whose output is one tensor of rank 3: rows, YOLOX
@@ -84,34 +103,37 @@ func (r *reading) detectFlat(output string, maps []string) (*found, error) {
 	if len(shape) != 3 {
 		return r.unmeasured(output, levels)
 	}
-	if r.isColumns(levels, shape) {
-		return r.columns(output, shape, maps)
+	if r.said.layout == decode.Columns {
+		return r.keepColumns(levels, output, shape, maps)
 	}
+	seen := "output " + r.list([]string{output})
 	if !r.isRows(levels, shape) {
-		switch r.said.layout {
-		case decode.Rows:
-			return r.keepRows(output, shape[2]-5, decode.KindUnknown)
-		case "":
-			return nil, fmt.Errorf("%w: output %s fits neither rows nor columns of the %d maps behind it (a segmentation, pose or two-stage model, or no detector at all)", ErrUnknownHead, r.list([]string{output}), len(levels))
+		f, err := r.inside(append([]string{output}, maps...), seen)
+		if f == nil && r.said.layout == decode.Rows {
+			return r.keepRows(levels, output, shape[2]-5)
 		}
-		return nil, fmt.Errorf("%w: --head %s, but output %s does not come from %d maps of that layout", ErrHint, r.said.layout, r.list([]string{output}), len(levels))
+		return f, err
 	}
 	kind := r.kind(levels)
-	switch r.said.layout {
-	case decode.Rows:
-		return r.keepRows(output, shape[2]-5, kind)
-	case decode.RowsGrid:
+	if r.said.layout == decode.RowsGrid {
 		return r.keepRowsGrid(output, levels, shape, kind)
 	}
 	for _, l := range levels {
 		r.findRaw(l)
 	}
 	f, err := r.fitRows(levels, output)
+	if r.said.layout == decode.Rows && (f != nil || err != nil) {
+		return r.keepRows(levels, output, shape[2]-5)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w); say --head rows if its boxes are decoded, --head rows-grid if they are YOLOX's and are not", ErrAmbiguous, output, err)
 	}
 	if f == nil {
-		return nil, fmt.Errorf("%w: output %.80q is decoded by a formula that is neither YOLOv5's nor YOLOX's; say --head rows if its rows are center x, center y, width and height in pixels, confidence and class scores", ErrUnknownHead, output)
+		f, err := r.inside(append([]string{output}, maps...), seen)
+		if f == nil && r.said.layout == decode.Rows {
+			return r.keepRows(levels, output, shape[2]-5)
+		}
+		return f, err
 	}
 	if len(maps) > 0 {
 		return r.beside(levels, f, maps)
@@ -131,9 +153,9 @@ func (r *reading) unmeasured(output string, levels []*level) (*found, error) {
 	}
 	switch {
 	case r.said.layout == decode.Rows && declared(2) > 5:
-		return r.keepRows(output, declared(2)-5, r.kind(levels))
+		return r.keepRows(levels, output, declared(2)-5)
 	case r.said.layout == decode.Columns && declared(1) > 4:
-		return r.columns(output, []int{0, declared(1), 0}, nil)
+		return r.columns(output, declared(1)-4)
 	}
 	return nil, fmt.Errorf("%w: the shape of output %.80q cannot be worked out (%w); say --head rows or --head columns, and export with a fixed number of channels", ErrAmbiguous, output, r.why(output))
 }
@@ -156,32 +178,28 @@ func (r *reading) isRows(levels []*level, shape []int) bool {
 	return na > 0
 }
 
-// isColumns reports whether (B, 4+nc, N) is what YOLOv8 makes of the levels: a
-// conv for the boxes (4 numbers, or 4 distributions) and one for the labels.
-func (r *reading) isColumns(levels []*level, shape []int) bool {
-	cells := 0
-	for _, l := range levels {
-		cells += l.ny * l.nx
-		if len(l.convs) != 2 {
-			return false
-		}
-		a, b := r.channels(l.convs[0]), r.channels(l.convs[1])
-		nc := shape[1] - 4
-		if nc < 1 || !(a == nc && b%4 == 0) && !(b == nc && a%4 == 0) {
-			return false
-		}
-	}
-	return cells == shape[2]
-}
-
-func (r *reading) columns(output string, shape []int, maps []string) (*found, error) {
+// keepColumns takes columns on the user's word, unless they can be followed and
+// are something else.
+func (r *reading) keepColumns(levels []*level, output string, shape []int, maps []string) (*found, error) {
 	if len(maps) > 0 {
 		r.note("outputs beside %.80q are dropped: its columns are decoded", output)
 	}
+	if r.boxAndLabels(levels) {
+		if f, err := r.distancesInside(levels, []string{output}); f != nil || err != nil && !errors.Is(err, ErrAmbiguous) {
+			return f, err
+		}
+	} else if r.isRows(levels, shape) {
+		return nil, fmt.Errorf("%w: --head columns, but output %s is rows", ErrHint, r.list([]string{output}))
+	}
+	return r.columns(output, shape[1]-4)
+}
+
+// columns makes the head of decoded columns.
+func (r *reading) columns(output string, classes int) (*found, error) {
 	if l := r.said.layout; l != "" && l != decode.Columns {
 		return nil, fmt.Errorf("%w: --head %s, but output %s is columns", ErrHint, l, r.list([]string{output}))
 	}
-	classes, err := r.classes(shape[1] - 4)
+	classes, err := r.classes(classes)
 	if err != nil {
 		return nil, err
 	}
@@ -191,20 +209,36 @@ func (r *reading) columns(output string, shape []int, maps []string) (*found, er
 	}}, nil
 }
 
-// keepRows takes decoded rows as they are.
-func (r *reading) keepRows(output string, classes int, kind decode.Kind) (*found, error) {
+// keepRows takes decoded rows as they are. How images are laid out for them
+// hangs on the family: the formula says it where it can be followed.
+func (r *reading) keepRows(levels []*level, output string, classes int) (*found, error) {
 	classes, err := r.classes(classes)
 	if err != nil {
 		return nil, err
 	}
-	family := r.said.family
-	if family == "" {
-		family = decode.YOLOv5
-		if kind == decode.KindYOLOX {
-			family = decode.YOLOX
+	kind, family := r.kind(levels), r.said.family
+	if family == "" && r.said.kind == decode.KindYOLOX {
+		family = decode.YOLOX
+	}
+	if family == "" && kind == decode.KindYOLOX {
+		for _, l := range levels {
+			r.findRaw(l)
+		}
+		f, err := r.fitRows(levels, output)
+		switch {
+		case err == nil && f != nil:
+			family = f.family
+		case r.isRows(levels, r.shape(output)) && r.total(levels[0]) > r.shape(output)[2]:
+			family = decode.YOLOv5 // several anchors
+		default:
+			return nil, fmt.Errorf("%w: output %.80q could be YOLOX's rows, whose images are BGR, 0 to 255 and top-left, or YOLOv5's of one anchor; say --head rows,yolox or --head rows,yolov5",
+				ErrAmbiguous, output)
 		}
 	}
-	if kind, err = r.settle(kind); err != nil {
+	if family == "" {
+		family = decode.YOLOv5
+	}
+	if kind, err = r.settle(kind, family); err != nil {
 		return nil, err
 	}
 	return &found{outputs: []string{output}, head: decode.Head{
@@ -219,7 +253,7 @@ func (r *reading) keepRowsGrid(output string, levels []*level, shape []int, kind
 	if err != nil {
 		return nil, err
 	}
-	if kind, err = r.settle(kind); err != nil {
+	if kind, err = r.settle(kind, decode.YOLOX); err != nil {
 		return nil, err
 	}
 	h := decode.Head{Family: decode.YOLOX, Kind: kind, Layout: decode.RowsGrid, Classes: classes, SigmoidApplied: true}
@@ -255,7 +289,7 @@ func (r *reading) beside(levels []*level, f *fit, maps []string) (*found, error)
 
 // cutRows makes the head of rows that are cut back to their raw maps.
 func (r *reading) cutRows(levels []*level, f *fit, kind decode.Kind, shape []int) (*found, error) {
-	if l := r.said.layout; l == decode.Columns || l == decode.FiveD || (l == decode.Fused || l == decode.Split) && l != f.layout {
+	if l := r.said.layout; l != "" && l != decode.Rows && l != decode.RowsGrid && l != f.layout {
 		return nil, fmt.Errorf("%w: --head %s, but the graph takes its predictions apart as %s", ErrHint, l, f.layout)
 	}
 	if r.said.family != "" && r.said.family != f.family {
@@ -265,7 +299,7 @@ func (r *reading) cutRows(levels []*level, f *fit, kind decode.Kind, shape []int
 	if err != nil {
 		return nil, err
 	}
-	if kind, err = r.settle(kind); err != nil {
+	if kind, err = r.settle(kind, f.family); err != nil {
 		return nil, err
 	}
 	h := decode.Head{Family: f.family, Kind: kind, Layout: f.layout, Classes: classes, SigmoidApplied: levels[0].sigmoid}
@@ -283,17 +317,27 @@ func (r *reading) cutRows(levels []*level, f *fit, kind decode.Kind, shape []int
 
 // settle returns the kind that was said, or else the graph's. With a base conv
 // or without is the user's word against a reading of the graph; one conv for
-// everything or three is not.
-func (r *reading) settle(graph decode.Kind) (decode.Kind, error) {
-	switch said := r.said.kind; {
+// everything or three is not. How branches are built says nothing about how
+// predictions are decoded: YOLOX's kind is known by its formula, and branches
+// like its own in another family are of no kind that trtdet knows.
+func (r *reading) settle(graph decode.Kind, family decode.Family) (decode.Kind, error) {
+	if graph == decode.KindYOLOX && family != decode.YOLOX {
+		graph = decode.KindUnknown
+	}
+	said := r.said.kind
+	fits := graph == decode.KindUnknown || (said == decode.Coupled) == (graph == decode.Coupled)
+	if said == decode.KindYOLOX && family != decode.YOLOX {
+		fits = false
+	}
+	switch {
 	case !r.said.kindSet:
 		return graph, nil
-	case graph == decode.KindUnknown, (said == decode.Coupled) == (graph == decode.Coupled):
+	case fits:
 		return said, nil
 	case r.said.kindSource == metaHead:
-		r.note("metadata head says %s; the graph's head is %s, and that is taken", said, graph)
+		r.note("metadata head says %s; the graph's head is %s %s, and that is taken", said, family, graph)
 		return graph, nil
 	default:
-		return "", fmt.Errorf("%w: --head %s, but the graph's head is %s; leave it out", ErrHint, said, graph)
+		return "", fmt.Errorf("%w: --head %s, but the graph's head is %s; leave it out", ErrHint, said, strings.TrimSpace(string(family)+" "+string(graph)))
 	}
 }

@@ -25,6 +25,7 @@ type feed struct {
 	*level
 	maps     []*probe.Value // as level.raw
 	channels []int
+	fiveD    bool // the one map is (B, na, ny, nx, no)
 }
 
 // feeds fills every level's raw maps with numbers between -2 and 2 that look
@@ -39,20 +40,29 @@ func (r *reading) feeds(levels []*level) ([]*feed, map[string]*probe.Value, erro
 		f := &feed{level: l}
 		for _, name := range l.raw {
 			s := r.shape(name)
-			if len(s) != 4 || s[0] < 1 || s[2] != l.ny || s[3] != l.nx || l.ny < 1 || l.nx < 1 {
+			f.fiveD = len(s) == 5 && len(l.raw) == 1
+			if len(s) != 4 && !f.fiveD || s[0] < 1 || s[2] != l.ny || s[3] != l.nx || l.ny < 1 || l.nx < 1 {
 				return nil, nil, fmt.Errorf("%q has shape %v", name, s)
 			}
-			if s[0]*s[1]*s[2]*s[3] > 1<<25 {
+			size, inner := 1, 1 // inner numbers lie side by side for one cell
+			for _, d := range s {
+				size *= d
+			}
+			if size > 1<<25 {
 				return nil, nil, fmt.Errorf("%q of shape %v is too large", name, s)
 			}
-			v := &probe.Value{Type: onnx.Float32, Shape: s, Known: true, F: make([]float32, s[0]*s[1]*s[2]*s[3])}
+			channels := s[1]
+			if f.fiveD {
+				inner, channels = s[4], s[1]*s[4]
+			}
+			v := &probe.Value{Type: onnx.Float32, Shape: s, Known: true, F: make([]float32, size)}
 			for i := range v.F {
 				seed = seed*1664525 + 1013904223
-				if cells := l.ny * l.nx; cells == 1 || i%cells != 0 {
+				if cells := l.ny * l.nx; cells == 1 || i/inner%cells != 0 {
 					v.F[i] = float32(seed>>8)/(1<<22) - 2
 				}
 			}
-			f.maps, f.channels = append(f.maps, v), append(f.channels, s[1])
+			f.maps, f.channels = append(f.maps, v), append(f.channels, channels)
 			byName[name] = v
 		}
 		list = append(list, f)
@@ -65,6 +75,8 @@ func (r *reading) feeds(levels []*level) ([]*feed, map[string]*probe.Value, erro
 func (f *feed) at(layout decode.Layout, na, no, a, c, cell int) float32 {
 	m, channel := 0, 0
 	switch {
+	case layout == decode.FiveD:
+		return f.maps[0].F[(a*f.ny*f.nx+cell)*no+c]
 	case layout == decode.Fused:
 		channel = a*no + c
 	case c < 4:
@@ -90,6 +102,11 @@ func (f *feed) layouts(na, no int) []decode.Layout {
 	switch {
 	case sum != na*no || no < 6:
 		return nil
+	case f.fiveD:
+		if f.maps[0].Shape[1] != na {
+			return nil
+		}
+		return []decode.Layout{decode.FiveD}
 	case len(f.maps) == 1 && na == 1:
 		return []decode.Layout{decode.Fused}
 	case len(f.maps) == 1:
@@ -146,10 +163,14 @@ func (r *reading) fitRows(levels []*level, output string) (*fit, error) {
 	for _, l := range levels {
 		cells += l.ny * l.nx
 	}
-	if len(rows.Shape) != 3 || rows.F == nil || rows.Shape[1]%cells != 0 {
+	shape := rows.Shape
+	if len(shape) == 2 {
+		shape = append([]int{1}, shape...)
+	}
+	if len(shape) != 3 || rows.F == nil || shape[1]%cells != 0 {
 		return nil, fmt.Errorf("it has shape %v", rows.Shape)
 	}
-	na, no := rows.Shape[1]/cells, rows.Shape[2]
+	na, no := shape[1]/cells, shape[2]
 	for _, layout := range common(list, na, no) {
 		for _, try := range []func([]*feed, decode.Layout, []float32, int, int) *fit{asYOLOv5, asYOLOX, asGrid} {
 			if f := try(list, layout, rows.F, na, no); f != nil {

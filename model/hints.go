@@ -27,8 +27,8 @@ type said struct {
 // metaHead is the source of a kind that the file's metadata names.
 const metaHead = "metadata head"
 
-// parseHead reads "KIND", "LAYOUT" or "KIND,LAYOUT". source names the flag or
-// key in the error.
+// parseHead reads a kind, a layout and a family, separated by commas. yolox is
+// both a kind and a family. source names the flag or key in the error.
 func (s *said) parseHead(text, source string) error {
 	for _, word := range strings.Split(text, ",") {
 		word = strings.TrimSpace(word)
@@ -39,13 +39,18 @@ func (s *said) parseHead(text, source string) error {
 				return fmt.Errorf("%w: %s %.80q names two kinds", ErrHint, source, text)
 			}
 			s.kind, s.kindSet, s.kindSource = k, true, source
-		case l == decode.Fused || l == decode.Split || l == decode.FiveD || l == decode.Rows || l == decode.RowsGrid || l == decode.Columns:
+		case word == string(decode.YOLOv5) || word == string(decode.YOLOv8):
+			if s.family != "" {
+				return fmt.Errorf("%w: %s %.80q names two families", ErrHint, source, text)
+			}
+			s.family = decode.Family(word)
+		case l == decode.Fused || l == decode.Split || l == decode.FiveD || l == decode.Rows || l == decode.RowsGrid || l == decode.Columns || l == decode.End2End:
 			if s.layout != "" {
 				return fmt.Errorf("%w: %s %.80q names two layouts", ErrHint, source, text)
 			}
 			s.layout = l
 		default:
-			return fmt.Errorf("%w: %s has %.80q, which is neither a kind (coupled, decoupled-base, decoupled, yolox) nor a layout (fused, split, 5d, rows, rows-grid, columns)", ErrHint, source, word)
+			return fmt.Errorf("%w: %s has %.80q, which is no kind (coupled, decoupled-base, decoupled, yolox), layout (fused, split, 5d, rows, rows-grid, columns, end2end) or family (yolov5, yolov8)", ErrHint, source, word)
 		}
 	}
 	return nil
@@ -61,7 +66,11 @@ func gather(h *Hints, meta func(string) (string, bool)) (*said, error) {
 		return nil, err
 	}
 	switch f := decode.Family(h.Family); f {
-	case "", decode.YOLOv5, decode.YOLOX, decode.YOLOv8:
+	case "":
+	case decode.YOLOv5, decode.YOLOX, decode.YOLOv8:
+		if s.family != "" && s.family != f {
+			return nil, fmt.Errorf("%w: --head names family %s, Family is %s", ErrHint, s.family, f)
+		}
 		s.family = f
 	default:
 		return nil, fmt.Errorf("%w: family %.80q is none of yolov5, yolox, yolov8", ErrHint, h.Family)
@@ -163,6 +172,9 @@ func (s *said) readMeta(meta func(string) (string, bool)) error {
 			}
 			if s.layout == "" {
 				s.layout = m.layout
+			}
+			if s.family == "" {
+				s.family = m.family
 			}
 		}
 	}

@@ -58,12 +58,19 @@ func (r *reading) detectMaps(outputs []string, rows *fitted) (*found, error) {
 		}
 		r.findRaw(l)
 	}
-	kind, err := r.settle(r.kind(levels))
-	if err != nil {
-		return nil, err
+	if rows == nil && r.boxAndLabels(levels) {
+		f, err := r.distanceMaps(levels)
+		if f != nil || err != nil {
+			return f, err
+		}
+		if r.said.layout == "" && r.joinedByChannel(levels) {
+			return nil, fmt.Errorf("%w: each of its maps holds two convolutions side by side, of %d and %d channels; say --head yolov8 if they are distances and class scores",
+				ErrUnknownHead, r.channels(levels[0].convs[0]), r.channels(levels[0].convs[1]))
+		}
 	}
-	h := decode.Head{Kind: kind}
+	h := decode.Head{}
 	got := &found{cut: rows != nil}
+	var err error
 	switch n := len(levels[0].outputs); n {
 	case 1:
 		err = r.oneEach(&h, got, levels)
@@ -79,10 +86,13 @@ func (r *reading) detectMaps(outputs []string, rows *fitted) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.Kind == decode.KindYOLOX && na > 1 {
-		return nil, fmt.Errorf("%w: --head yolox, but the graph has %d anchors per cell; leave it out", ErrHint, na)
+	kind := r.kind(levels)
+	if h.Family, err = r.family(&h, kind, na, rows); err != nil {
+		return nil, err
 	}
-	h.Family = r.family(&h, na, rows)
+	if h.Kind, err = r.settle(kind, h.Family); err != nil {
+		return nil, err
+	}
 	if err := r.countClasses(&h, levels, na, rows.anchorsFor(levels)); err != nil {
 		return nil, err
 	}
@@ -109,32 +119,18 @@ func merge(levels []*level, own *level, output string) []*level {
 // oneEach reads levels with one output each.
 func (r *reading) oneEach(h *decode.Head, got *found, levels []*level) error {
 	for i, l := range levels {
-		name := l.outputs[0]
-		layout, outputs := decode.Fused, l.outputs
-		if len(r.shape(name)) == 5 {
-			layout = decode.FiveD
+		layout, err := r.mapLayout(l)
+		if err != nil {
+			return err
 		}
-		if len(l.raw) != 1 || l.raw[0] != name {
-			na := 0
-			if _, conf, _, ok := r.parts(l); ok {
-				na = r.channels(conf)
-			}
-			f, err := r.fitMap(l, name, na)
-			if err != nil {
-				return fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w); export the raw maps", ErrUnknownHead, name, err)
-			}
-			if f == nil {
-				return fmt.Errorf("%w: output %.80q is neither the predictions behind it nor their sigmoid; export the raw maps", ErrUnknownHead, name)
-			}
-			if f.sigmoid {
-				// trtdet's decoders take the sigmoid themselves
-				layout, outputs, got.cut = f.layout, l.raw, true
-			}
+		outputs := l.outputs
+		if layout.cut {
+			outputs, got.cut = l.raw, true
 		}
 		if i == 0 {
-			h.Layout, h.SigmoidApplied = layout, l.sigmoid
+			h.Layout, h.SigmoidApplied = layout.layout, l.sigmoid
 		}
-		if layout != h.Layout || l.sigmoid != h.SigmoidApplied {
+		if layout.layout != h.Layout || l.sigmoid != h.SigmoidApplied {
 			return fmt.Errorf("%w: its levels do not lie the same way", ErrUnknownHead)
 		}
 		h.Levels = append(h.Levels, decode.Level{Stride: l.stride, Outputs: outputs})
@@ -149,6 +145,64 @@ func (r *reading) oneEach(h *decode.Head, got *found, levels []*level) error {
 		return fmt.Errorf("%w: --head %s, but output %s is %s", ErrHint, want, r.list(levels[0].outputs), h.Layout)
 	}
 	return nil
+}
+
+// mapLayout is how a level's one output lies. cut is set where it is cut back to
+// the level's raw tensors, which lie that way.
+type mapLayout struct {
+	layout decode.Layout
+	cut    bool
+}
+
+// mapLayout finds what the one output of a level is made of: its raw
+// predictions, which may stand some way behind its convs, in any order or past
+// a sigmoid. What is none of these is taken on the user's word alone.
+func (r *reading) mapLayout(l *level) (mapLayout, error) {
+	name := l.outputs[0]
+	own := mapLayout{layout: decode.Fused}
+	if len(r.shape(name)) == 5 {
+		own.layout = decode.FiveD
+	}
+	if len(l.raw) == 1 && l.raw[0] == name {
+		return own, nil
+	}
+	na := 0
+	if _, conf, _, ok := r.parts(l); ok {
+		na = r.channels(conf)
+	}
+	var why error
+	for _, raw := range append([][]string{l.raw}, each(r.jointsOf(l))...) {
+		if len(raw) == 1 && raw[0] == name {
+			l.raw = raw
+			return own, nil
+		}
+		l.raw = raw
+		f, err := r.fitMap(l, name, na)
+		switch {
+		case err != nil:
+			why = err
+		case f != nil && f.sigmoid:
+			return mapLayout{f.layout, true}, nil // trtdet's decoders take the sigmoid themselves
+		case f != nil:
+			return own, nil
+		}
+	}
+	l.raw = l.outputs
+	if r.said.layout == own.layout {
+		return own, nil
+	}
+	if why != nil {
+		return own, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w); say --head %s if it is the raw predictions", ErrUnknownHead, name, why, own.layout)
+	}
+	return own, fmt.Errorf("%w: output %.80q is neither the predictions behind it nor their sigmoid; say --head %s if it is the raw predictions", ErrUnknownHead, name, own.layout)
+}
+
+// each makes a list of every name.
+func each(names []string) (lists [][]string) {
+	for _, name := range names {
+		lists = append(lists, []string{name})
+	}
+	return lists
 }
 
 // threeEach reads levels whose box, conf and labels are outputs of their own.

@@ -121,7 +121,8 @@ type level struct {
 	ny, nx, stride int
 	convs          []*onnx.Node // the last convs, in the order the graph reads them
 	outputs        []string     // the graph's outputs that hold this level alone
-	raw            []string     // the tensors that hold its predictions: one, or box, conf and labels
+	raw            []string     // the tensors that hold its predictions: one, or one for each conv
+	joints         []string     // single tensors further on that could be raw instead
 	sigmoid        bool         // conf and labels are past a sigmoid in raw
 }
 
@@ -133,8 +134,20 @@ func (r *reading) channels(conv *onnx.Node) int {
 	return 0
 }
 
-// total returns the channels of all convs of a level.
+// total returns the channels of a level's predictions: of its raw tensors, once
+// they are known, or of all its convs.
 func (r *reading) total(l *level) (n int) {
+	for _, name := range l.raw {
+		switch s := r.shape(name); len(s) {
+		case 4:
+			n += s[1]
+		case 5:
+			n += s[1] * s[4]
+		}
+	}
+	if n > 0 {
+		return n
+	}
 	for _, c := range l.convs {
 		n += r.channels(c)
 	}

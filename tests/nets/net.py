@@ -237,6 +237,8 @@ def _hints(case: Case, metadata: dict[str, str]) -> dict[str, Any]:
         hints["names"] = names_of(case)
     if case.layout == "split-cat":
         hints["head"] = f"{_kind(case)},split"
+    elif case.kind == "yolox" and not case.layout.startswith("rows") and case.sigmoid != "inside":
+        hints["head"] = "yolox"  # nothing in its maps tells them from YOLOv5's with one anchor
     return hints
 
 

@@ -70,7 +70,11 @@ func conv(c *call) ([]*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return one(&Value{Type: x.Type, Shape: append([]int{x.Shape[0], w.Shape[0]}, spatial...)}, nil)
+	shape := append([]int{x.Shape[0], w.Shape[0]}, spatial...)
+	if count(w.Shape[2:]) == 1 && count(spatial) == count(x.Shape[2:]) && c.node.Int("group", 1) == 1 {
+		return c.pointwise(x, w, shape)
+	}
+	return one(&Value{Type: x.Type, Shape: shape}, nil)
 }
 
 func convTranspose(c *call) ([]*Value, error) {
@@ -178,7 +182,7 @@ func matMul(c *call) ([]*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return one(&Value{Type: a.Type, Shape: append(shape, a.Shape[ra-2], b.Shape[rb-1])}, nil)
+	return c.product(a, b, append(shape, a.Shape[ra-2], b.Shape[rb-1]))
 }
 
 func resize(c *call) ([]*Value, error) {
@@ -281,6 +285,9 @@ func quantize(c *call) ([]*Value, error) {
 	} else if t := c.node.Int("output_dtype", 0); t != 0 {
 		typ = onnx.DataType(t)
 	}
+	if c.computes(x.Len()) && x.F != nil {
+		return one(x, nil) // what dequantize gives back, but for the rounding
+	}
 	return one(&Value{Type: typ, Shape: x.Shape}, nil)
 }
 
@@ -293,7 +300,10 @@ func dequantize(c *call) ([]*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return one(&Value{Type: scale.Type, Shape: x.Shape}, nil)
+	if x.F != nil {
+		return one(x, nil) // quantize left it as it was
+	}
+	return c.dequantized(x, scale)
 }
 
 // axes returns the axes of an operator that takes them as an attribute or,
@@ -321,7 +331,11 @@ func reduce(c *call) ([]*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return one(c.reduced(x, x.Type, axes, given && len(axes) > 0))
+	out, err := c.reduced(x, x.Type, axes, given && len(axes) > 0)
+	if err != nil {
+		return nil, err
+	}
+	return c.folded(x, out, axes)
 }
 
 func (c *call) reduced(x *Value, typ onnx.DataType, axes []int64, given bool) (*Value, error) {
@@ -353,7 +367,12 @@ func argReduce(c *call) ([]*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return one(c.reduced(x, onnx.Int64, []int64{c.node.Int("axis", 0)}, true))
+	axes := []int64{c.node.Int("axis", 0)}
+	out, err := c.reduced(x, onnx.Int64, axes, true)
+	if err != nil {
+		return nil, err
+	}
+	return c.folded(x, out, axes)
 }
 
 func topK(c *call) ([]*Value, error) {
@@ -370,8 +389,20 @@ func topK(c *call) ([]*Value, error) {
 		return nil, err
 	}
 	shape := append([]int{}, x.Shape...)
+	if int(k[0]) > x.Shape[axis] {
+		return nil, errShape
+	}
 	shape[axis] = int(k[0])
-	return []*Value{{Type: x.Type, Shape: shape}, {Type: onnx.Int64, Shape: shape}}, nil
+	values, err := c.result(x.Type, shape)
+	if err != nil || !values.Known || x.F == nil {
+		return []*Value{{Type: x.Type, Shape: shape}, {Type: onnx.Int64, Shape: shape}}, err
+	}
+	places, err := c.result(onnx.Int64, shape)
+	if err != nil {
+		return nil, err
+	}
+	c.best(x, axis, values, places)
+	return []*Value{values, places}, nil
 }
 
 func toInts(list []int64) []int {

@@ -11,7 +11,7 @@ func init() {
 		"Conv": conv, "ConvTranspose": convTranspose, "MaxPool": pool, "AveragePool": pool, "LpPool": pool,
 		"GlobalAveragePool": globalPool, "GlobalMaxPool": globalPool, "Gemm": gemm, "MatMul": matMul,
 		"Resize": resize, "Upsample": resize, "BatchNormalization": same, "InstanceNormalization": same,
-		"LayerNormalization": same, "Softmax": same, "LogSoftmax": same, "Dropout": same, "LRN": same, "Pad": pad,
+		"LayerNormalization": same, "Softmax": softmax, "LogSoftmax": same, "Dropout": same, "LRN": same, "Pad": pad,
 		"DepthToSpace": depthToSpace, "SpaceToDepth": spaceToDepth, "QuantizeLinear": quantize,
 		"DequantizeLinear": dequantize, "PRelu": same, "Mish": same, "Gelu": same, "CumSum": same,
 		"ReduceMax": reduce, "ReduceMin": reduce, "ReduceSum": reduce, "ReduceMean": reduce, "ReduceProd": reduce,
@@ -63,7 +63,7 @@ func init() {
 		// shapes and places
 		"Constant": constant, "ConstantOfShape": constantOfShape, "Shape": shapeOf, "Size": sizeOf, "Range": rangeOf,
 		"Reshape": reshape, "Flatten": flatten, "Squeeze": squeeze, "Unsqueeze": unsqueeze, "Transpose": transpose,
-		"Concat": concat, "Split": split, "Slice": slice, "Gather": gather, "Expand": expand, "Tile": tile,
+		"Concat": concat, "Split": split, "Slice": slice, "Gather": gather, "GatherElements": gatherElements, "Expand": expand, "Tile": tile,
 		"ScatterND": scatterND, "ScatterElements": same, "NonZero": nonZero,
 	}
 }

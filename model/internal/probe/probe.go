@@ -118,13 +118,12 @@ func (p *Probe) Numbers(base *Result, feeds map[string]*Value, outputs []string)
 		if !keep[i] {
 			continue
 		}
-		if len(n.Inputs) == 0 || !n.Is("Conv", "ConvTranspose", "Gemm", "MatMul") {
-			e.node(n)
-		} else {
-			return nil, fmt.Errorf("%s lies between the head and the outputs", n.Label())
-		}
+		e.node(n)
 		if err := r.Failed[n]; err != nil {
 			return nil, fmt.Errorf("%s: %w", n.Label(), err)
+		}
+		if v := r.Values[n.Outputs[0]]; v != nil && !v.Known && n.Is("Conv", "ConvTranspose", "Gemm", "MatMul") {
+			return nil, fmt.Errorf("%s lies between the head and the outputs", n.Label())
 		}
 		for _, name := range n.Inputs {
 			if need[name]--; need[name] <= 0 && feeds[name] == nil {
