@@ -155,7 +155,7 @@ func (d *decoded) score(class, i int) float64 {
 func (d *decoded) best(i int) int {
 	best := 0
 	for class := range d.labels {
-		if d.labels[class][i] > d.labels[best][i] {
+		if d.score(class, i) > d.score(best, i) {
 			best = class
 		}
 	}

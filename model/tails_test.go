@@ -1,0 +1,462 @@
+package model
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/model/onnx"
+)
+
+// Random heads with random tails: what exporters and people put behind the
+// predictions. trtdet gives the boxes that the file itself gives, or refuses.
+
+const (
+	tailHeight, tailWidth = 64, 96
+	tailStride            = 4 // of the first of two levels
+)
+
+// tailNet is a net under construction: predictions (1, N, C) and what stands in
+// their channels.
+type tailNet struct {
+	*small
+	rng        *rand.Rand
+	nc         int
+	anchorFree bool
+	distances  bool // YOLOv8: no confidence
+	rows       string
+	n          int // predictions
+}
+
+// floats adds an initializer.
+func (s *small) floats(shape []int64, values ...float32) string {
+	s.last++
+	name := fmt.Sprintf("f%d", s.last)
+	s.m.Graph.Initializers = append(s.m.Graph.Initializers, onnx.NewFloat32s(name, shape, values))
+	return name
+}
+
+func (s *small) reshape(x string, shape ...int64) string {
+	return s.node("Reshape", []string{x, s.ints(shape...)})
+}
+
+func (s *small) transpose(x string, perm ...int64) string {
+	return s.node("Transpose", []string{x}, onnx.IntsAttr("perm", perm...))
+}
+
+func (s *small) concat(axis int64, parts ...string) string {
+	return s.node("Concat", parts, onnx.IntAttr("axis", axis))
+}
+
+// slice takes [from, to) of an axis.
+func (s *small) slice(x string, axis, from, to int64) string {
+	return s.node("Slice", []string{x, s.ints(from), s.ints(to), s.ints(axis)})
+}
+
+func (s *small) scalar(op, x string, v float32) string {
+	return s.node(op, []string{x, s.floats([]int64{1}, v)})
+}
+
+// cells lists the cells of a level, x and y of each, moved by offset.
+func cellsOf(ny, nx int, offset float32) []float32 {
+	var list []float32
+	for y := range ny {
+		for x := range nx {
+			list = append(list, float32(x)+offset, float32(y)+offset)
+		}
+	}
+	return list
+}
+
+// heading makes a random head down to its predictions.
+func heading(rng *rand.Rand) *tailNet {
+	t := &tailNet{small: newSmall(1, 3, tailHeight, tailWidth), rng: rng, nc: 1 + rng.IntN(5)}
+	features := t.backbone()
+	switch rng.IntN(4) {
+	case 0:
+		t.yolox(features)
+	case 1:
+		t.yolov8(features)
+	default:
+		t.yolov5(features)
+	}
+	return t
+}
+
+func (t *tailNet) yolov5(features []string) {
+	na, no := int64(1+t.rng.IntN(3)), int64(5+t.nc)
+	way := t.rng.IntN(5)
+	var levels []string
+	for i, f := range features {
+		ny, nx := int64(tailHeight/(tailStride<<i)), int64(tailWidth/(tailStride<<i))
+		var five string // (1, na, ny, nx, no)
+		switch way {
+		case 0: // coupled
+			five = t.transpose(t.reshape(t.conv(f, 8, na*no, 1, 1), 1, na, no, ny, nx), 0, 1, 3, 4, 2)
+		case 1: // the article's: one concatenation
+			five = t.transpose(t.reshape(t.concat(1, t.decoupled(f, t.rng.IntN(2) == 0, na, int64(t.nc))...), 1, na, no, ny, nx), 0, 1, 3, 4, 2)
+		case 2: // joined per anchor
+			parts := t.decoupled(f, t.rng.IntN(2) == 0, na, int64(t.nc))
+			for k, channels := range []int64{4, 1, int64(t.nc)} {
+				parts[k] = t.reshape(parts[k], 1, na, channels, ny, nx)
+			}
+			five = t.transpose(t.concat(2, parts...), 0, 1, 3, 4, 2)
+		case 3: // YOLOv5's official one: box and confidence of one conv, labels of another
+			cls, reg := t.silu(t.conv(f, 8, 8, 3, 1)), t.silu(t.conv(f, 8, 8, 3, 1))
+			box := t.reshape(t.conv(reg, 8, na*5, 1, 1), 1, na, 5, ny, nx)
+			labels := t.reshape(t.conv(cls, 8, na*int64(t.nc), 1, 1), 1, na, int64(t.nc), ny, nx)
+			five = t.transpose(t.concat(2, box, labels), 0, 1, 3, 4, 2)
+		default: // a learned scale behind the conv
+			scaled := t.node("Mul", []string{t.conv(f, 8, na*no, 1, 1), t.weight(1, na*no, 1, 1)})
+			five = t.transpose(t.reshape(scaled, 1, na, no, ny, nx), 0, 1, 3, 4, 2)
+		}
+		y := t.node("Sigmoid", []string{five})
+		stride := float32(int64(tailStride) << i)
+		xy := t.scalar("Sub", t.scalar("Mul", t.slice(y, 4, 0, 2), 2), 0.5)
+		xy = t.scalar("Mul", t.node("Add", []string{xy, t.floats([]int64{1, 1, ny, nx, 2}, cellsOf(int(ny), int(nx), 0)...)}), stride)
+		wh := t.scalar("Mul", t.slice(y, 4, 2, 4), 2)
+		var anchors []float32
+		for range 2 * na {
+			anchors = append(anchors, 4+float32(t.rng.IntN(60)))
+		}
+		wh = t.node("Mul", []string{t.node("Mul", []string{wh, wh}), t.floats([]int64{1, na, 1, 1, 2}, anchors...)})
+		levels = append(levels, t.reshape(t.concat(4, xy, wh, t.slice(y, 4, 4, no)), 1, na*ny*nx, no))
+		t.n += int(na * ny * nx)
+	}
+	t.rows = t.concat(1, levels...)
+}
+
+func (t *tailNet) yolox(features []string) {
+	t.anchorFree = true
+	var levels []string
+	var grid, strides []float32
+	for i, f := range features {
+		ny, nx := tailHeight/(tailStride<<i), tailWidth/(tailStride<<i)
+		parts := t.decoupled(f, true, 1, int64(t.nc))
+		parts[1], parts[2] = t.node("Sigmoid", []string{parts[1]}), t.node("Sigmoid", []string{parts[2]})
+		levels = append(levels, t.reshape(t.concat(1, parts...), 1, int64(5+t.nc), int64(ny*nx)))
+		grid = append(grid, cellsOf(ny, nx, 0)...)
+		for range ny * nx {
+			strides = append(strides, float32(int(tailStride)<<i))
+		}
+		t.n += ny * nx
+	}
+	rows := t.transpose(t.concat(2, levels...), 0, 2, 1)
+	n := int64(t.n)
+	stride := t.floats([]int64{1, n, 1}, strides...)
+	xy := t.node("Mul", []string{t.node("Add", []string{t.slice(rows, 2, 0, 2), t.floats([]int64{1, n, 2}, grid...)}), stride})
+	wh := t.node("Mul", []string{t.node("Exp", []string{t.slice(rows, 2, 2, 4)}), stride})
+	t.rows = t.concat(2, xy, wh, t.slice(rows, 2, 4, int64(5+t.nc)))
+}
+
+func (t *tailNet) yolov8(features []string) {
+	t.distances, t.anchorFree = true, true
+	bins := []int64{1, 4, 16}[t.rng.IntN(3)]
+	var levels []string
+	var grid, strides []float32
+	for i, f := range features {
+		ny, nx := tailHeight/(tailStride<<i), tailWidth/(tailStride<<i)
+		box, labels := t.conv(t.silu(t.conv(f, 8, 8, 3, 1)), 8, 4*bins, 1, 1), t.conv(t.silu(t.conv(f, 8, 8, 3, 1)), 8, int64(t.nc), 1, 1)
+		levels = append(levels, t.reshape(t.concat(1, box, labels), 1, 4*bins+int64(t.nc), int64(ny*nx)))
+		for _, v := range cellsOf(ny, nx, 0.5) {
+			grid = append(grid, v)
+		}
+		for range ny * nx {
+			strides = append(strides, float32(int(tailStride)<<i))
+		}
+		t.n += ny * nx
+	}
+	n, all := int64(t.n), t.concat(2, levels...)
+	sides := t.slice(all, 1, 0, 4*bins)
+	if bins > 1 {
+		mean := make([]float32, bins)
+		for i := range mean {
+			mean[i] = float32(i)
+		}
+		weights := t.floats([]int64{1, bins, 1, 1}, mean...)
+		p := t.node("Softmax", []string{t.transpose(t.reshape(sides, 1, 4, bins, n), 0, 2, 1, 3)}, onnx.IntAttr("axis", 1))
+		sides = t.reshape(t.node("Conv", []string{p, weights}), 1, 4, n)
+	}
+	middle := t.transpose(t.floats([]int64{1, n, 2}, grid...), 0, 2, 1)
+	low := t.node("Sub", []string{middle, t.slice(sides, 1, 0, 2)})
+	high := t.node("Add", []string{middle, t.slice(sides, 1, 2, 4)})
+	center := t.scalar("Div", t.node("Add", []string{low, high}), 2)
+	box := t.node("Mul", []string{t.concat(1, center, t.node("Sub", []string{high, low})), t.floats([]int64{1, 1, n}, strides...)})
+	t.rows = t.transpose(t.concat(1, box, t.node("Sigmoid", []string{t.slice(all, 1, 4*bins, 4*bins+int64(t.nc))})), 0, 2, 1)
+}
+
+// truth is a prediction that a file gives.
+type truth struct {
+	box   decode.Box
+	score float64
+	class int
+}
+
+// tail is what stands behind the predictions, and what its outputs mean.
+type tail struct {
+	name   string
+	make   func(t *tailNet) (outputs []string, read func(outs []tensor) []truth)
+	refuse bool // no right reading is possible
+}
+
+// boxesOf gives boxes (1, N, 4) in one of several ways, and how to read them.
+func (t *tailNet) boxesOf(way int) (string, func(b []float32) decode.Box) {
+	box := t.slice(t.rows, 2, 0, 4)
+	corners := func(b []float32) decode.Box { return decode.Box{X1: b[0], Y1: b[1], X2: b[2], Y2: b[3]} }
+	switch way {
+	case 0:
+		return box, func(b []float32) decode.Box {
+			return decode.Box{X1: b[0] - b[2]/2, Y1: b[1] - b[3]/2, X2: b[0] + b[2]/2, Y2: b[1] + b[3]/2}
+		}
+	case 1: // by a matrix, as DeepStream's exports have it
+		m := t.floats([]int64{4, 4}, 1, 0, 1, 0, 0, 1, 0, 1, -0.5, 0, 0.5, 0, 0, -0.5, 0, 0.5)
+		return t.node("MatMul", []string{box, m}), corners
+	case 2:
+		half := t.scalar("Div", t.slice(box, 2, 2, 4), 2)
+		xy := t.slice(box, 2, 0, 2)
+		return t.concat(2, t.node("Sub", []string{xy, half}), t.node("Add", []string{xy, half})), corners
+	default: // 0 to 1
+		unit := t.node("Div", []string{box, t.floats([]int64{1, 1, 4}, tailWidth, tailHeight, tailWidth, tailHeight)})
+		return unit, func(b []float32) decode.Box {
+			x, y, w, h := b[0]*tailWidth, b[1]*tailHeight, b[2]*tailWidth, b[3]*tailHeight
+			return decode.Box{X1: x - w/2, Y1: y - h/2, X2: x + w/2, Y2: y + h/2}
+		}
+	}
+}
+
+// scoresOf gives the classes' scores (1, N, nc).
+func (t *tailNet) scoresOf() string {
+	if t.distances {
+		return t.slice(t.rows, 2, 4, int64(4+t.nc))
+	}
+	return t.node("Mul", []string{t.slice(t.rows, 2, 5, int64(5+t.nc)), t.slice(t.rows, 2, 4, 5)})
+}
+
+func best(scores []float32) (class int, score float64) {
+	for k, s := range scores {
+		if s > scores[class] {
+			class = k
+		}
+	}
+	return class, float64(scores[class])
+}
+
+var tails = []tail{
+	{name: "as the family has them", make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		out, channel, next := t.rows, 1, 5+t.nc
+		if t.distances { // columns
+			out, channel, next = t.transpose(out, 0, 2, 1), t.n, 1
+		}
+		return []string{out}, func(outs []tensor) (list []truth) {
+			_, box := t.boxesOf(0)
+			c := len(outs[0].data) / t.n
+			for i := range t.n {
+				row := make([]float32, c)
+				for k := range row {
+					row[k] = outs[0].data[i*next+k*channel]
+				}
+				class, score := best(row[c-t.nc:])
+				if !t.distances {
+					score *= float64(row[4])
+				}
+				list = append(list, truth{box(row), score, class})
+			}
+			return list
+		}
+	}},
+	{name: "boxes and scores in one", make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, box := t.boxesOf(t.rng.IntN(4))
+		all := t.concat(2, boxes, t.scoresOf())
+		turned := t.rng.IntN(2) == 0
+		if turned {
+			all = t.transpose(all, 0, 2, 1)
+		}
+		flat := !turned && t.rng.IntN(3) == 0
+		if flat {
+			all = t.reshape(all, int64(t.n), int64(4+t.nc))
+		}
+		return []string{all}, func(outs []tensor) (list []truth) {
+			for i := range t.n {
+				row := make([]float32, 4+t.nc)
+				for k := range row {
+					if turned {
+						row[k] = outs[0].data[k*t.n+i]
+					} else {
+						row[k] = outs[0].data[i*len(row)+k]
+					}
+				}
+				class, score := best(row[4:])
+				list = append(list, truth{box(row), score, class})
+			}
+			return list
+		}
+	}},
+	{name: "boxes and scores apart", make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, box := t.boxesOf(t.rng.IntN(4))
+		return []string{boxes, t.scoresOf()}, func(outs []tensor) (list []truth) {
+			for i := range t.n {
+				class, score := best(outs[1].data[i*t.nc:][:t.nc])
+				list = append(list, truth{box(outs[0].data[4*i:]), score, class})
+			}
+			return list
+		}
+	}},
+	{name: "best score and class", make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, box := t.boxesOf(t.rng.IntN(4))
+		scores := t.scoresOf()
+		top := t.node("ReduceMax", []string{scores}, onnx.IntsAttr("axes", 2))
+		class := t.node("Cast", []string{t.node("ArgMax", []string{scores}, onnx.IntAttr("axis", 2))}, onnx.IntAttr("to", int64(onnx.Float32)))
+		outputs := []string{boxes, top, class}
+		joined := t.rng.IntN(2) == 0
+		if joined {
+			outputs = []string{t.concat(2, outputs...)}
+		}
+		return outputs, func(outs []tensor) (list []truth) {
+			for i := range t.n {
+				if joined {
+					row := outs[0].data[6*i:][:6]
+					list = append(list, truth{box(row), float64(row[4]), int(row[5])})
+				} else {
+					list = append(list, truth{box(outs[0].data[4*i:]), float64(outs[1].data[i]), int(outs[2].data[i])})
+				}
+			}
+			return list
+		}
+	}},
+	{name: "before the sigmoid", make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, box := t.boxesOf(t.rng.IntN(4))
+		p := t.scoresOf()
+		one := t.floats([]int64{1}, 1)
+		logits := t.node("Log", []string{t.node("Div", []string{p, t.node("Sub", []string{one, p})})})
+		if !t.distances {
+			logits = p
+		}
+		return []string{t.concat(2, boxes, logits)}, func(outs []tensor) (list []truth) {
+			for i := range t.n {
+				row := outs[0].data[i*(4+t.nc):][:4+t.nc]
+				class, score := best(row[4:])
+				if t.distances {
+					score = logistic(float32(score))
+				}
+				list = append(list, truth{box(row), score, class})
+			}
+			return list
+		}
+	}},
+	{name: "boxes stretched", refuse: true, make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, _ := t.boxesOf(t.rng.IntN(3))
+		return []string{t.concat(2, t.scalar("Mul", boxes, 1.5), t.scoresOf())}, nil
+	}},
+	{name: "classes counted from 1", refuse: true, make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, _ := t.boxesOf(t.rng.IntN(4))
+		scores := t.scoresOf()
+		top := t.node("ReduceMax", []string{scores}, onnx.IntsAttr("axes", 2))
+		class := t.node("Cast", []string{t.node("ArgMax", []string{scores}, onnx.IntAttr("axis", 2))}, onnx.IntAttr("to", int64(onnx.Float32)))
+		return []string{boxes, top, t.scalar("Add", class, 1)}, nil
+	}},
+	{name: "scores squared", refuse: true, make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, _ := t.boxesOf(t.rng.IntN(4))
+		scores := t.scoresOf()
+		return []string{boxes, t.node("Mul", []string{scores, scores})}, nil
+	}},
+	{name: "no scores", refuse: true, make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, _ := t.boxesOf(t.rng.IntN(4))
+		return []string{boxes, t.slice(boxes, 2, 0, 2)}, nil
+	}},
+	{name: "another branch", refuse: true, make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, _ := t.boxesOf(t.rng.IntN(4))
+		masks := t.conv(t.backbone()[0], 8, 8, 1, 1)
+		return []string{boxes, t.scoresOf(), masks}, nil
+	}},
+}
+
+func TestTails(t *testing.T) {
+	if err := startRuntime(); err != nil {
+		t.Skipf("no ONNX Runtime: %v", err)
+	}
+	rounds := 100
+	if !testing.Short() {
+		rounds = 10000
+	}
+	seen := map[string]int{}
+	for seed := range rounds {
+		rng := rand.New(rand.NewPCG(uint64(seed), 7))
+		net := heading(rng)
+		way := tails[rng.IntN(len(tails))]
+		outputs, read := way.make(net)
+		for _, name := range outputs {
+			net.output(name)
+		}
+		file := net.bytes(t)
+		n, err := parse(file, "", nil)
+		if way.refuse {
+			if err == nil {
+				t.Fatalf("seed %d: %s: taken as %+v", seed, way.name, n.Head)
+			}
+			seen["refused"]++
+			continue
+		}
+		if err != nil {
+			t.Fatalf("seed %d: %s, %d predictions: %v", seed, way.name, net.n, err)
+		}
+		seen[string(n.Head.Family)+" "+string(n.Head.Layout)]++
+		sameAsFile(t, fmt.Sprintf("seed %d: %s", seed, way.name), n, file, outputs, read)
+	}
+	for _, want := range []string{"refused", "yolov5 fused", "yolov5 5d", "yolox fused", "yolov8 split", "yolov8 columns"} {
+		if seen[want] == 0 {
+			t.Errorf("none is %s: %v", want, seen)
+		}
+	}
+	t.Log(seen)
+}
+
+// sameAsFile decodes what the network, as trtdet has cut it, gives for an image,
+// and compares every prediction with what the file itself gives.
+func sameAsFile(t *testing.T, what string, n *Network, file []byte, outputs []string, read func([]tensor) []truth) {
+	t.Helper()
+	shape, pixels := pictures(n, 1, tailHeight, tailWidth)
+	want := read(execute(t, file, "images", shape, pixels, outputs))
+	var names []string
+	for _, o := range n.Outputs {
+		names = append(names, o.Name)
+	}
+	var tensors []decode.Tensor
+	for i, out := range execute(t, marshalled(t, n), "images", shape, pixels, names) {
+		own := decode.Tensor{Name: names[i], Data: out.data}
+		for _, d := range out.shape {
+			own.Shape = append(own.Shape, int(d))
+		}
+		tensors = append(tensors, own)
+	}
+	d, err := decode.NewDecoder(n.Head)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	const least = 0.01
+	got, nonFinite, err := d.Decode(nil, tensors, 0, tailWidth, tailHeight, least)
+	if err != nil || nonFinite != 0 {
+		t.Fatalf("%s: %v, %d not finite", what, err, nonFinite)
+	}
+	if len(got) == 0 {
+		t.Fatalf("%s: nothing was found", what)
+	}
+	for i, w := range want {
+		k := slices.IndexFunc(got, func(c decode.Candidate) bool { return c.Anchor == int32(i) })
+		if k < 0 {
+			if w.score > least+1e-4 {
+				t.Fatalf("%s: prediction %d of score %g is missing", what, i, w.score)
+			}
+			continue
+		}
+		c := got[k]
+		bound := 1e-3 * max(1, float64(w.box.Width()), float64(w.box.Height()), math.Abs(float64(w.box.X2)), math.Abs(float64(w.box.Y2)))
+		if math.Abs(float64(c.Score)-w.score) > 1e-4 || int(c.Class) != w.class && math.Abs(float64(c.Score)-w.score) > 1e-6 ||
+			!(math.Abs(float64(c.Box.X1-w.box.X1)) <= bound && math.Abs(float64(c.Box.Y1-w.box.Y1)) <= bound &&
+				math.Abs(float64(c.Box.X2-w.box.X2)) <= bound && math.Abs(float64(c.Box.Y2-w.box.Y2)) <= bound) {
+			t.Fatalf("%s: prediction %d is %+v, want %+v", what, i, c, w)
+		}
+	}
+}
