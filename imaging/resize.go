@@ -1,6 +1,7 @@
 package imaging
 
 import (
+	"fmt"
 	"math"
 	"sync"
 )
@@ -54,6 +55,26 @@ func (s *resizer) setLevels(limit float32) {
 	for i := range s.levels {
 		s.levels[i] = float32(i) / (255 / limit) // YOLOv5: im /= 255
 	}
+}
+
+// ResizeLinear returns an image resized to width x height pixels: cv2's 8-bit
+// INTER_LINEAR, as Letterbox resizes. A size of less than 1x1 is a mistake of
+// the caller's and panics, as a broken image does.
+func ResizeLinear(p *Picture, width, height int) *Picture {
+	if err := p.check(); err != nil || width < 1 || height < 1 {
+		panic(fmt.Sprintf("imaging: cannot resize an image to %dx%d: %v", width, height, orSize(p, err)))
+	}
+	out := NewPicture(width, height)
+	if width == p.Width && height == p.Height {
+		copy(out.Pix, p.Pix)
+		return out
+	}
+	s := resizers.Get().(*resizer)
+	defer resizers.Put(s)
+	s.resize(p, width, height, func(y int, a, b []uint64, wa, wb uint64) {
+		blendRow(out.Pix[3*y*width:][:3*width], a, b, wa, wb)
+	})
+	return out
 }
 
 // source returns the two neighbors of position i of n resized from size, and
@@ -175,5 +196,15 @@ func blendPlanes(r, g, b []float32, upper, lower []uint64, wa, wb uint64, levels
 		r[i] = levels[uint8(redBlue)]
 		g[i] = levels[uint8(greenOnly)]
 		b[i] = levels[uint8(redBlue>>blue)]
+	}
+}
+
+// blendRow blends two rows along y into the bytes of one.
+func blendRow(dst []byte, upper, lower []uint64, wa, wb uint64) {
+	lower = lower[:len(upper)]
+	for i, p := range upper {
+		redBlue, greenOnly := blend(p, lower[i], wa, wb)
+		d := dst[3*i:][:3]
+		d[0], d[1], d[2] = byte(redBlue), byte(greenOnly), byte(redBlue>>blue)
 	}
 }
