@@ -38,6 +38,9 @@ type EvaluationSettings struct {
 	MaxDet     int     `json:"max_det"`
 	MultiLabel bool    `json:"multi_label"`
 	Batch      int     `json:"batch"`
+	// Preprocess is how images were resized, PreprocessReason who said so.
+	Preprocess       eval.Preprocess `json:"preprocess"`
+	PreprocessReason string          `json:"preprocess_reason"`
 	// Slots is how many batches were in the network at once, Threads how many
 	// threads the CPU had for all of them.
 	Slots   int `json:"slots"`
@@ -53,10 +56,10 @@ func (e *Evaluation) Write(format string, w io.Writer) error {
 	case "csv":
 		_, err = fmt.Fprintln(w, e.every().RenderCSV())
 	case "md":
-		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n", e.scores().RenderMarkdown(), e.sweep().RenderMarkdown(), e.times())
+		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n%s\n", e.scores().RenderMarkdown(), e.sweep().RenderMarkdown(), e.preprocess(), e.times())
 	case "table":
 		_, err = fmt.Fprintf(w, "%s\n\n%s\n\nP and R are YOLOv5's, at IoU 0.5 and the confidence of the best F1; mAP is COCO's, as pycocotools has it,\n"+
-			"--format json has YOLOv5's too.\n%s\n", e.scores().Render(), e.sweep().Render(), e.times())
+			"--format json has YOLOv5's too.\n%s\n%s\n", e.scores().Render(), e.sweep().Render(), e.preprocess(), e.times())
 	default:
 		return fmt.Errorf("format %q is none of %s", format, strings.Join(EvaluationFormats, ", "))
 	}
@@ -150,6 +153,15 @@ func (e *Evaluation) every() pretty.Writer {
 }
 
 func confidence(f float32) string { return strconv.FormatFloat(float64(f), 'g', -1, 32) }
+
+// preprocess is the line about the resize.
+func (e *Evaluation) preprocess() string {
+	how := "as YOLOv5's detect.py and trtdet run resize"
+	if e.Settings.Preprocess == eval.PreprocessVal {
+		how = "as YOLOv5's val.py resizes, which is not how trtdet run does"
+	}
+	return fmt.Sprintf("Images were resized %s (preprocess %s: %s).", how, e.Settings.Preprocess, e.Settings.PreprocessReason)
+}
 
 // times is the line about the stages.
 func (e *Evaluation) times() string {

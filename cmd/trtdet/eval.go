@@ -9,8 +9,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/eval"
+	"github.com/trtdet/trtdet/pipeline"
 	"github.com/trtdet/trtdet/report"
 )
 
@@ -46,6 +48,8 @@ func evalCommand() *cli.Command {
 			&cli.Float64Flag{Category: categoryDetection, Name: "conf-thres", Usage: "least `SCORE` of a detection, 0 to 1", Value: evalConf},
 			&cli.Float64Flag{Category: categoryDetection, Name: "iou-thres", Usage: "`IoU` above which the weaker box goes, 0 to 1", Value: evalIoU},
 			&cli.IntFlag{Category: categoryDetection, Name: "max-det", Usage: "most detections `N` in a picture", Value: evalMaxDet},
+			&cli.StringFlag{Category: categoryDetection, Name: "preprocess", Usage: "resize images as YOLOv5's `SCRIPT` val or detect does (default: val for the yolov5 family, " +
+				"detect for others)"},
 			&cli.BoolFlag{Category: categoryDetection, Name: "single-label", Usage: "the best class of a box only, as run detects, not each above the threshold"},
 			&cli.StringFlag{Category: categoryOutput, Name: "conf-sweep", Usage: "P, R and F1 at these `SCORES` too: 0.25,0.4,0.5"},
 			&cli.StringFlag{Category: categoryOutput, Name: "format", Usage: "`FORMAT` on standard output: table, json, csv or md", Value: "table"},
@@ -76,6 +80,9 @@ func evalModel(c *cli.Context) error {
 	if flag := folderFlagSet(c); flag != "" && !c.Bool("plots") {
 		return usagef("--%s says where plots are saved: say --plots too", flag)
 	}
+	if p := eval.Preprocess(c.String("preprocess")); c.IsSet("preprocess") && p != eval.PreprocessVal && p != eval.PreprocessDetect {
+		return usagef("--preprocess %s: want val or detect", p)
+	}
 	options, err := evalOptions(c)
 	if err != nil {
 		return err
@@ -88,6 +95,10 @@ func evalModel(c *cli.Context) error {
 		return err
 	}
 	defer detector.Close()
+	preprocess, why, err := choosePreprocess(c, detector)
+	if err != nil {
+		return err
+	}
 	data, err := loadDataset(c, detector)
 	if err != nil {
 		return err
@@ -96,7 +107,7 @@ func evalModel(c *cli.Context) error {
 		return err
 	}
 	warnOfSharedIDs(c, data)
-	found, err := detect(c, detector, data, options)
+	found, err := detect(c, preprocess.Of(detector), data, options)
 	if err != nil {
 		return err
 	}
@@ -109,6 +120,7 @@ func evalModel(c *cli.Context) error {
 		Model: c.Args().First(), Data: c.String("data") + c.String("annotations"), Device: detector.Device(), Height: height, Width: width,
 		Settings: report.EvaluationSettings{
 			Conf: *options.Head.Conf, IoU: *options.Head.IoU, MaxDet: options.MaxDet, MultiLabel: options.MultiLabel, Batch: options.Batch,
+			Preprocess: preprocess, PreprocessReason: why,
 			Slots: detector.Slots(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)),
 		},
 		Metrics: eval.Evaluate(data, found.Pictures, detector.Spec().Head.Classes, detector.ClassName, eval.Options{ConfSweep: sweep}),
@@ -127,6 +139,22 @@ func evalModel(c *cli.Context) error {
 		err = errReported
 	}
 	return err
+}
+
+// choosePreprocess returns how images are resized, and who said so.
+func choosePreprocess(c *cli.Context, d *engine.Detector) (p eval.Preprocess, why string, err error) {
+	family := d.Spec().Head.Family
+	switch {
+	case eval.Preprocess(c.String("preprocess")) == eval.PreprocessVal && family != decode.YOLOv5:
+		return "", "", usagef("--preprocess val: %s is of the %s family, and val.py measures the yolov5 family; want --preprocess detect, or leave it out", c.Args().First(), family)
+	case c.IsSet("preprocess"):
+		return eval.Preprocess(c.String("preprocess")), "--preprocess", nil
+	}
+	why = fmt.Sprintf("the default for the %s family", family)
+	if family == decode.YOLOv5 {
+		return eval.PreprocessVal, why, nil
+	}
+	return eval.PreprocessDetect, why, nil
 }
 
 // checkDataFlags wants one dataset.
@@ -176,7 +204,7 @@ func loadDataset(c *cli.Context, d *engine.Detector) (*eval.Dataset, error) {
 }
 
 // detect takes the dataset's pictures through the detector.
-func detect(c *cli.Context, d *engine.Detector, data *eval.Dataset, o *engine.Options) (*eval.Detections, error) {
+func detect(c *cli.Context, d pipeline.Detector, data *eval.Dataset, o *engine.Options) (*eval.Detections, error) {
 	progress := startRunProgress(c.App.ErrWriter.(*console), len(data.Pictures))
 	defer progress.finish()
 	return eval.Detect(c.Context, d, data, eval.DetectOptions{Batch: o.Batch, Workers: o.Threads, Done: progress.step})

@@ -31,7 +31,11 @@ type measurement struct {
 	Best    eval.BestF1        `json:"best_f1"`
 	MS      map[string]float64 `json:"milliseconds"`
 
-	Settings struct{ Batch, Slots, Threads int }
+	Settings struct {
+		Batch, Slots, Threads int
+		Preprocess            eval.Preprocess
+		Reason                string `json:"preprocess_reason"`
+	}
 
 	Problems []eval.ProblemCount
 }
@@ -339,6 +343,81 @@ func TestEvalSharedIDs(t *testing.T) {
 	if o := must(t, dir, args...); strings.Contains(o.stderr, "image_id") {
 		t.Errorf("standard error without --save-json: %s", o.stderr)
 	}
+}
+
+// The figures are those that YOLOv5's own val.py gives the same network on the
+// same images. Where it takes boxes back by the height's gain alone, a box at the
+// right edge can be on the other side of an IoU; with each axis's own gain the
+// figures are equal.
+func TestEvalAsValPy(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "emoji"), os.DirFS(filepath.Join(top, emoji))); err != nil { // val.py writes a cache beside the labels
+		t.Fatal(err)
+	}
+	var info struct{ Head json.RawMessage }
+	if err := json.Unmarshal([]byte(must(t, "", "info", carried(), "--format", "json").stdout), &info); err != nil {
+		t.Fatal(err)
+	}
+	head := filepath.Join(dir, "head.json")
+	if err := os.WriteFile(head, info.Head, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(dir, "emoji", "data.yaml")
+	sizes := []string{"320", "416"}
+	var want map[string]struct{ Own, Axes []eval.Figure }
+	out := oracle.Run(t, oracle.YOLOv5, "val_run.py", carried(), data, head, strings.Join(sizes, ","))
+	if err := json.Unmarshal(out, &want); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, size := range sizes {
+		m := measure(t, "", carried(), "--data", data, "--imgsz", size, "--preprocess", "val")
+		s := m.Overall.YOLOv5
+		for i, got := range []eval.Figure{s.Precision, s.Recall, s.MAP50, s.MAP5095} {
+			if own, axes := want[size].Own[i], want[size].Axes[i]; !sameFigure(got, axes, 1e-6) || !sameFigure(got, own, 0.002) {
+				t.Errorf("%s: figure %d is %v, val.py's %v, by each axis's gain %v", size, i, got, own, axes)
+			}
+		}
+		if m.Settings.Preprocess != eval.PreprocessVal || m.Settings.Reason != "--preprocess" {
+			t.Errorf("settings %+v", m.Settings)
+		}
+		if other := measure(t, "", carried(), "--data", data, "--imgsz", size, "--preprocess", "detect").Overall.YOLOv5; !(s.MAP5095 > other.MAP5095+0.01) {
+			t.Errorf("%s: mAP50-95 is %v by val, %v by detect: the carried net has shown a point between them", size, s.MAP5095, other.MAP5095)
+		}
+	}
+}
+
+// The output says how images were resized and who said so; what val.py has no
+// resize for is measured as it is run.
+func TestEvalSaysHowImagesWereResized(t *testing.T) {
+	data := []string{"--data", filepath.Join(top, emoji, "data.yaml"), "--imgsz", "64"}
+	heads := filepath.Join(top, "models", "heads")
+	yolox := []string{filepath.Join(heads, "yolox.onnx"), "--data", filepath.Join(heads, "data.yaml"), "--split", "test", "--imgsz", "64"}
+	for _, c := range []struct {
+		args []string
+		p    eval.Preprocess
+		why  string
+	}{
+		{append([]string{carried()}, data...), eval.PreprocessVal, "the default for the yolov5 family"},
+		{append([]string{carried(), "--preprocess", "detect"}, data...), eval.PreprocessDetect, "--preprocess"},
+		{yolox, eval.PreprocessDetect, "the default for the yolox family"},
+		{append([]string{"--preprocess", "detect"}, yolox...), eval.PreprocessDetect, "--preprocess"},
+	} {
+		if s := measure(t, "", c.args...).Settings; s.Preprocess != c.p || s.Reason != c.why {
+			t.Errorf("%v: %+v", c.args, s)
+		}
+	}
+	line := "Images were resized as YOLOv5's val.py resizes, which is not how trtdet run does (preprocess val: the default for the yolov5 family)."
+	for _, format := range []string{"table", "md"} {
+		if o := must(t, "", append([]string{"eval", carried(), "--format", format}, data...)...); !strings.Contains(o.stdout, line) {
+			t.Errorf("%s:\n%s", format, o.stdout)
+		}
+	}
+	line = "Images were resized as YOLOv5's detect.py and trtdet run resize (preprocess detect: --preprocess)."
+	if o := must(t, "", append([]string{"eval", carried(), "--preprocess", "detect"}, data...)...); !strings.Contains(o.stdout, line) {
+		t.Errorf("%s", o.stdout)
+	}
+	fails(t, "", 2, []string{"--preprocess val", "yolox.onnx is of the yolox family", "--preprocess detect"}, append([]string{"eval", "--preprocess", "val"}, yolox...)...)
+	fails(t, "", 2, []string{"--preprocess train", "want val or detect"}, append([]string{"eval", carried(), "--preprocess", "train"}, data...)...)
 }
 
 func TestEvalFails(t *testing.T) {

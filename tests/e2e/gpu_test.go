@@ -43,9 +43,9 @@ func TestEngineOnGPU(t *testing.T) {
 		sameLines(t, device, lines(t, got.stdout), lines(t, onCPU.stdout))
 	}
 	m := measure(t, dir, append([]string{"m.engine", "--batch", "4"}, data...)...)
-	if got, want := float64(m.Overall.MAP5095), float64(evaluated.Overall.MAP5095); math.Abs(got-want) > 1e-4 || m.Device != "cuda:0" {
-		t.Errorf("mAP50-95 is %g on %s, %g on the CPU", got, m.Device, want)
-	}
+	sameFigures(t, m, evaluated)
+	sameFigures(t, measure(t, dir, append([]string{"m.engine", "--batch", "4", "--preprocess", "detect"}, data...)...),
+		measure(t, "", append([]string{carried(), "--imgsz", "256", "--device", "cpu", "--preprocess", "detect"}, data...)...))
 	for _, stage := range []string{"letterbox", "network", "decode"} {
 		if m.MS[stage] <= 0 {
 			t.Errorf("%s took %g ms", stage, m.MS[stage])
@@ -65,6 +65,15 @@ func TestEngineOnGPU(t *testing.T) {
 		}
 	}
 	fails(t, dir, 2, []string{"--batch 8", "4 pictures at most"}, "bench", "m.engine", "--batch", "8", "--duration", "100ms")
+}
+
+// sameFigures wants the mAP of the CPU, of images that were resized alike.
+func sameFigures(t *testing.T, onGPU, onCPU measurement) {
+	t.Helper()
+	got, want := float64(onGPU.Overall.MAP5095), float64(onCPU.Overall.MAP5095)
+	if math.Abs(got-want) > 1e-4 || onGPU.Device != "cuda:0" || onGPU.Settings.Preprocess != onCPU.Settings.Preprocess {
+		t.Errorf("mAP50-95 is %g on %s (%s), %g on the CPU (%s)", got, onGPU.Device, onGPU.Settings.Preprocess, want, onCPU.Settings.Preprocess)
+	}
 }
 
 // sameLines wants the same detections of each picture, within 0.01 px.

@@ -95,7 +95,13 @@ type Cases struct{ data []byte }
 // cases it writes there into v.
 func Load(t testing.TB, p Python, script string, v any, args ...string) *Cases {
 	t.Helper()
-	folder := t.TempDir()
+	return LoadFrom(t, p, t.TempDir(), script, v, args...)
+}
+
+// LoadFrom is Load with a folder of the test's own, for a script that writes
+// more into it than the cases.
+func LoadFrom(t testing.TB, p Python, folder, script string, v any, args ...string) *Cases {
+	t.Helper()
 	Run(t, p, script, append(args, folder)...)
 	index, err := os.ReadFile(filepath.Join(folder, "cases.json"))
 	if err != nil {
