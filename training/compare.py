@@ -314,7 +314,7 @@ def main() -> None:
         measured = json.loads(results.read_text())
         pictured, curves = page.with_suffix(".png"), page.with_name(page.stem + "-runs.png")
         claims.draw(measured, pictured)
-        plots.draw(runs, curves)
+        plots.draw(runs, curves, other_losses=["yolox"])
         write(page, comparison.page(measured, pictured.name, curves.name).encode())
         print(f"{page} says what came out")
     except (FetchError, ImportError, LabelError, OSError, ValueError) as error:
