@@ -156,7 +156,7 @@ func confidence(f float32) string { return strconv.FormatFloat(float64(f), 'g', 
 
 // preprocess is the line about the resize.
 func (e *Evaluation) preprocess() string {
-	how := "as YOLOv5's detect.py and trtdet run resize"
+	how := "as trtdet run resizes"
 	if e.Settings.Preprocess == eval.PreprocessVal {
 		how = "as YOLOv5's val.py resizes, which is not how trtdet run does"
 	}

@@ -412,7 +412,7 @@ func TestEvalSaysHowImagesWereResized(t *testing.T) {
 			t.Errorf("%s:\n%s", format, o.stdout)
 		}
 	}
-	line = "Images were resized as YOLOv5's detect.py and trtdet run resize (preprocess detect: --preprocess)."
+	line = "Images were resized as trtdet run resizes (preprocess detect: --preprocess)."
 	if o := must(t, "", append([]string{"eval", carried(), "--preprocess", "detect"}, data...)...); !strings.Contains(o.stdout, line) {
 		t.Errorf("%s", o.stdout)
 	}
