@@ -65,23 +65,21 @@ func check(m *onnx.Model) error {
 	return visit(g)
 }
 
-// imageInput returns the network's one input, (B, 3, H, W) of floats.
+// imageInput returns the network's one input, (B, 3, H, W) or (B, H, W, 3) of
+// floats or bytes.
 func imageInput(m *onnx.Model) (*onnx.ValueInfo, error) {
 	inputs := m.Graph.RealInputs()
 	if len(inputs) != 1 {
 		return nil, fmt.Errorf("%w: it has %d inputs, want one picture", ErrNotDetector, len(inputs))
 	}
 	v := inputs[0]
-	if v.ElemType != onnx.Float32 && v.ElemType != onnx.Float16 {
-		return nil, fmt.Errorf("%w: input %.80q is %s; export with a float input", ErrNotDetector, v.Name, v.ElemType)
+	if v.ElemType != onnx.Float32 && v.ElemType != onnx.Float16 && v.ElemType != onnx.Uint8 {
+		return nil, fmt.Errorf("%w: input %.80q is %s; export with an input of float32, float16 or uint8", ErrNotDetector, v.Name, v.ElemType)
 	}
 	if !v.HasShape || len(v.Shape) != 4 {
 		return nil, fmt.Errorf("%w: input %.80q has rank %d, want (B, 3, H, W)", ErrNotDetector, v.Name, len(v.Shape))
 	}
-	if c := v.Shape[1]; c.Known && c.Value != 3 {
-		if last := v.Shape[3]; last.Known && last.Value == 3 {
-			return nil, fmt.Errorf("%w: input %.80q has its channels last; export with (B, 3, H, W)", ErrNotDetector, v.Name)
-		}
+	if c := v.Shape[1]; c.Known && c.Value != 3 && !lastIsChannels(v) {
 		return nil, fmt.Errorf("%w: input %.80q has %d channels, want 3", ErrNotDetector, v.Name, c.Value)
 	}
 	for i, d := range v.Shape {

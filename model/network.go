@@ -77,6 +77,10 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
+	input, side, err := readSide(m, input)
+	if err != nil {
+		return nil, err
+	}
 	said, err := gather(h, m.Meta)
 	if err != nil {
 		return nil, err
@@ -109,16 +113,29 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if len(n.Names) == 0 {
 		n.Names = defaultNames(n.Head.Classes)
 	}
-	if err := n.defaults(h); err != nil {
+	if err := n.defaults(h, side); err != nil {
 		return nil, err
 	}
 	return n, n.refresh()
 }
 
-// defaults fills in thresholds and preprocessing: the hints', or the head's.
-func (n *Network) defaults(h *Hints) error {
+// defaults fills in thresholds and preprocessing: the hints', what the graph
+// does to its input, or the head's.
+func (n *Network) defaults(h *Hints, s *side) error {
 	n.Thresholds = n.Head.DefaultThresholds()
 	n.Preprocess = n.Head.Family.Preprocess()
+	if pixels := s.pixelRange(); pixels != 0 {
+		if h != nil && h.PixelRange != 0 && h.PixelRange != pixels {
+			return fmt.Errorf("%w: --pixel-range %g, but the graph takes pixels of 0 to %g; leave it out", ErrHint, h.PixelRange, pixels)
+		}
+		n.Preprocess.PixelRange = pixels
+	}
+	if order := s.channelOrder(n.Preprocess.ChannelOrder); order != "" {
+		if h != nil && h.ChannelOrder != "" && decode.ChannelOrder(h.ChannelOrder) != order {
+			return fmt.Errorf("%w: --channel-order %s, but the graph takes %s; leave it out", ErrHint, h.ChannelOrder, order)
+		}
+		n.Preprocess.ChannelOrder = order
+	}
 	if h == nil {
 		return nil
 	}

@@ -39,6 +39,12 @@ type tensor struct {
 // named outputs, which must be float32.
 func execute(t *testing.T, model []byte, input string, shape []int64, pixels []float32, outputs []string) []tensor {
 	t.Helper()
+	return executeOn(t, model, input, shape, pixels, outputs)
+}
+
+// executeOn does it with an input of any type.
+func executeOn[T ort.TensorData](t *testing.T, model []byte, input string, shape []int64, pixels []T, outputs []string) []tensor {
+	t.Helper()
 	in, err := ort.NewTensor(ort.NewShape(shape...), pixels)
 	if err != nil {
 		t.Fatal(err)

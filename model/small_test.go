@@ -9,8 +9,9 @@ import (
 
 // small builds little detectors node by node.
 type small struct {
-	m    *onnx.Model
-	last int
+	m     *onnx.Model
+	last  int
+	image string // what the first layer reads
 }
 
 func dims(sizes ...any) []onnx.Dim {
@@ -27,7 +28,7 @@ func dims(sizes ...any) []onnx.Dim {
 }
 
 func newSmall(input ...any) *small {
-	return &small{m: &onnx.Model{
+	return &small{image: "images", m: &onnx.Model{
 		IRVersion: 8, Opsets: []onnx.Opset{{Version: 13}},
 		Graph: &onnx.Graph{Name: "g", Inputs: []*onnx.ValueInfo{{Name: "images", ElemType: onnx.Float32, HasShape: true, Shape: dims(input...)}}},
 	}}
@@ -76,7 +77,7 @@ func (s *small) silu(x string) string {
 // backbone gives feature maps of 8 channels at strides 4 and 8, each the output
 // of a 1x1 conv on a Concat, as C3 blocks end; the second is made of the first.
 func (s *small) backbone() []string {
-	x := s.silu(s.conv("images", 3, 8, 3, 2))
+	x := s.silu(s.conv(s.image, 3, 8, 3, 2))
 	var features []string
 	for range 2 {
 		x = s.silu(s.conv(x, 8, 8, 3, 2))
