@@ -39,7 +39,10 @@ type Attribute struct {
 	Tensors   []*Tensor
 	Graphs    []*Graph
 	DocString string
-	unknown   []byte
+	// Ref, inside a function, names the attribute of the call whose value
+	// counts here.
+	Ref     string
+	unknown []byte
 }
 
 func (r *reader) attribute(b []byte, depth int) (*Attribute, error) {
@@ -92,6 +95,8 @@ func (r *reader) attribute(b []byte, depth int) (*Attribute, error) {
 			a.DocString = string(f.bytes)
 		case f.num == 20 && f.isVarint():
 			a.Type = AttributeType(f.num64)
+		case f.num == 21 && f.isBytes():
+			a.Ref = string(f.bytes)
 		default:
 			a.unknown = append(a.unknown, f.raw...)
 		}
@@ -106,13 +111,13 @@ func (r *reader) attribute(b []byte, depth int) (*Attribute, error) {
 func (a *Attribute) write() *writer {
 	w := &writer{}
 	w.text(1, a.Name)
-	if a.Type == AttrFloat || a.Float != 0 {
+	if a.Ref == "" && a.Type == AttrFloat || a.Float != 0 {
 		w.float(2, a.Float)
 	}
-	if a.Type == AttrInt || a.Int != 0 {
+	if a.Ref == "" && a.Type == AttrInt || a.Int != 0 {
 		w.varint(3, a.Int)
 	}
-	if a.Type == AttrString || len(a.Bytes) > 0 {
+	if a.Ref == "" && a.Type == AttrString || len(a.Bytes) > 0 {
 		w.blob(4, a.Bytes)
 	}
 	if a.Tensor != nil {
@@ -136,6 +141,7 @@ func (a *Attribute) write() *writer {
 	}
 	w.text(13, a.DocString)
 	w.nonzero(20, int64(a.Type))
+	w.text(21, a.Ref)
 	w.raw(a.unknown)
 	return w
 }

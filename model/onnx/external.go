@@ -16,7 +16,18 @@ import (
 func (m *Model) inline(dir string) error {
 	x := &externals{dir: dir, files: map[string][]byte{}}
 	defer x.close()
-	return m.Graph.eachTensor(x.resolve)
+	if err := m.Graph.eachTensor(x.resolve); err != nil {
+		return err
+	}
+	for _, fn := range m.Functions {
+		if err := eachTensorOf(fn.Nodes, x.resolve); err != nil {
+			return err
+		}
+		if err := eachTensorIn(fn.Defaults, x.resolve); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachTensor visits the tensors of a graph and of its subgraphs.
@@ -26,22 +37,33 @@ func (g *Graph) eachTensor(fn func(*Tensor) error) error {
 			return err
 		}
 	}
-	for _, n := range g.Nodes {
-		for _, a := range n.Attributes {
-			if a.Tensor != nil {
-				if err := fn(a.Tensor); err != nil {
-					return err
-				}
+	return eachTensorOf(g.Nodes, fn)
+}
+
+func eachTensorOf(nodes []*Node, fn func(*Tensor) error) error {
+	for _, n := range nodes {
+		if err := eachTensorIn(n.Attributes, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachTensorIn(attributes []*Attribute, fn func(*Tensor) error) error {
+	for _, a := range attributes {
+		if a.Tensor != nil {
+			if err := fn(a.Tensor); err != nil {
+				return err
 			}
-			for _, t := range a.Tensors {
-				if err := fn(t); err != nil {
-					return err
-				}
+		}
+		for _, t := range a.Tensors {
+			if err := fn(t); err != nil {
+				return err
 			}
-			for _, sub := range a.Subgraphs() {
-				if err := sub.eachTensor(fn); err != nil {
-					return err
-				}
+		}
+		for _, sub := range a.Subgraphs() {
+			if err := sub.eachTensor(fn); err != nil {
+				return err
 			}
 		}
 	}

@@ -22,6 +22,7 @@ type Node struct {
 	Name       string
 	OpType     string
 	Domain     string
+	Overload   string // of a local function
 	Inputs     []string
 	Outputs    []string
 	Attributes []*Attribute
@@ -146,6 +147,8 @@ func (r *reader) node(b []byte, depth int) (*Node, error) {
 			n.DocString = string(f.bytes)
 		case 7:
 			n.Domain = string(f.bytes)
+		case 8:
+			n.Overload = string(f.bytes)
 		default:
 			n.unknown = append(n.unknown, f.raw...)
 		}
@@ -159,12 +162,8 @@ func (r *reader) node(b []byte, depth int) (*Node, error) {
 
 func (n *Node) write() *writer {
 	w := &writer{}
-	for _, s := range n.Inputs {
-		w.blob(1, []byte(s))
-	}
-	for _, s := range n.Outputs {
-		w.blob(2, []byte(s))
-	}
+	writeNames(w, 1, n.Inputs)
+	writeNames(w, 2, n.Outputs)
 	w.text(3, n.Name)
 	w.text(4, n.OpType)
 	for _, a := range n.Attributes {
@@ -172,6 +171,7 @@ func (n *Node) write() *writer {
 	}
 	w.text(6, n.DocString)
 	w.text(7, n.Domain)
+	w.text(8, n.Overload)
 	w.raw(n.unknown)
 	return w
 }

@@ -33,7 +33,7 @@ func NewIndex(g *Graph) (*Index, error) {
 		x.inputs[v.Name] = v
 	}
 	for _, n := range g.Nodes {
-		for _, name := range x.uses(n) {
+		for _, name := range n.uses() {
 			if !x.Known(name) {
 				return nil, invalid("%s uses %s, which nothing before it makes", n.Label(), quote(name))
 			}
@@ -66,9 +66,9 @@ func NewIndex(g *Graph) (*Index, error) {
 	return x, nil
 }
 
-// uses lists the names a node reads, those that its subgraphs take from
+// uses lists the names that a node reads, those that its subgraphs take from
 // outside included.
-func (x *Index) uses(n *Node) []string {
+func (n *Node) uses() []string {
 	var names []string
 	for _, name := range n.Inputs {
 		if name != "" {
@@ -175,8 +175,7 @@ func (g *Graph) RealInputs() []*ValueInfo {
 // Prune drops every node, initializer and value_info that the graph's outputs
 // do not need. Inputs that are no initializers stay.
 func (g *Graph) Prune() error {
-	x, err := NewIndex(g)
-	if err != nil {
+	if _, err := NewIndex(g); err != nil {
 		return err
 	}
 	need := map[string]bool{}
@@ -189,7 +188,7 @@ func (g *Graph) Prune() error {
 			keep[i] = keep[i] || name != "" && need[name]
 		}
 		if keep[i] {
-			for _, name := range x.uses(g.Nodes[i]) {
+			for _, name := range g.Nodes[i].uses() {
 				need[name] = true
 			}
 		}

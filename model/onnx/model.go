@@ -20,13 +20,6 @@ type Opset struct {
 	Version int64
 }
 
-// Function is a model-local function: only its name is read, its body is
-// carried along.
-type Function struct {
-	Domain, Name string
-	raw          []byte
-}
-
 // Model is one ONNX document.
 type Model struct {
 	IRVersion       int64
@@ -38,7 +31,7 @@ type Model struct {
 	DocString       string
 	Graph           *Graph
 	Metadata        []Entry
-	Functions       []Function
+	Functions       []*Function
 	unknown         []byte
 }
 
@@ -168,23 +161,6 @@ func (r *reader) entry(b []byte) (e Entry, err error) {
 	return e, err
 }
 
-func (r *reader) function(b []byte) (fn Function, err error) {
-	fn.raw = b
-	err = eachField("a local function", b, func(f field) error {
-		switch {
-		case f.num == 1 && f.isBytes():
-			fn.Name = string(f.bytes)
-		case f.num == 10 && f.isBytes():
-			fn.Domain = string(f.bytes)
-		}
-		return nil
-	})
-	if err == nil {
-		err = r.take(1)
-	}
-	return fn, err
-}
-
 // Opset returns the version of domain's operators, 0 where the model does not
 // import it. "ai.onnx" and "" are the same domain.
 func (m *Model) Opset(domain string) int64 {
@@ -252,21 +228,25 @@ func (m *Model) gather() (*writer, error) {
 	if m.Graph != nil {
 		w.message(7, m.Graph.write())
 	}
-	for _, o := range m.Opsets {
-		sub := &writer{}
-		sub.blob(1, []byte(o.Domain))
-		sub.varint(2, o.Version)
-		w.message(8, sub)
-	}
+	writeOpsets(w, 8, m.Opsets)
 	writeEntries(w, 14, m.Metadata)
 	for _, fn := range m.Functions {
-		w.blob(25, fn.raw)
+		w.message(25, fn.write())
 	}
 	w.raw(m.unknown)
 	if w.size > maxFileBytes {
 		return nil, fmt.Errorf("the model takes %d bytes with its weights inside, an ONNX file holds 2 GiB; export it in half precision", w.size)
 	}
 	return w, nil
+}
+
+func writeOpsets(w *writer, num protowire.Number, opsets []Opset) {
+	for _, o := range opsets {
+		sub := &writer{}
+		sub.blob(1, []byte(o.Domain))
+		sub.varint(2, o.Version)
+		w.message(num, sub)
+	}
 }
 
 func writeEntries(w *writer, num protowire.Number, entries []Entry) {

@@ -23,6 +23,12 @@ func sample() *Model {
 		IRVersion: 8, Opsets: []Opset{{Version: 13}, {Domain: "com.microsoft", Version: 1}}, ProducerName: "p",
 		ProducerVersion: "1", Domain: "d", ModelVersion: 3, DocString: "doc",
 		Metadata: []Entry{{"names", "['a']"}, {"empty", ""}},
+		Functions: []*Function{{
+			Domain: "f", Name: "F", Overload: "o", Inputs: []string{"a", ""}, Outputs: []string{"b"}, Attributes: []string{"alpha"},
+			Defaults: []*Attribute{FloatAttr("beta", 0)}, Opsets: []Opset{{Version: 13}}, DocString: "function",
+			Nodes: []*Node{{OpType: "Elu", Overload: "p", Inputs: []string{"a"}, Outputs: []string{"b"},
+				Attributes: []*Attribute{{Name: "alpha", Type: AttrFloat, Ref: "alpha"}}}},
+		}},
 		Graph: &Graph{
 			Name: "g", DocString: "graph",
 			Nodes: []*Node{
@@ -77,9 +83,9 @@ func TestUnknownFieldsAreKept(t *testing.T) {
 	m := sample()
 	m.unknown, m.Graph.unknown = extra, extra
 	m.Graph.Nodes[0].unknown, m.Graph.Nodes[0].Attributes[0].unknown = extra, extra
-	m.Graph.Initializers[0].unknown, m.Graph.Inputs[0].unknown = extra, extra
+	m.Graph.Initializers[0].unknown, m.Graph.Inputs[0].unknown, m.Functions[0].unknown = extra, extra, extra
 	want := marshal(t, m)
-	if n := bytes.Count(want, []byte("from the future")); n != 6 {
+	if n := bytes.Count(want, []byte("from the future")); n != 7 {
 		t.Fatalf("the sample has the field %d times", n)
 	}
 	back, err := Parse(want, "")
@@ -300,6 +306,9 @@ func TestPrune(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(marshal(f, sample()))
 	f.Add([]byte{0x3a, 0})
+	for _, m := range odd() {
+		f.Add(marshal(f, m))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := Parse(b, "")
 		if err != nil {
@@ -319,5 +328,6 @@ func FuzzParse(f *testing.F) {
 		if err := m.Graph.Prune(); err == nil {
 			_ = marshal(t, m)
 		}
+		checkNormalize(t, again)
 	})
 }
