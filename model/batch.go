@@ -173,14 +173,14 @@ func (n *Network) unbakeReshape(node *onnx.Node, single *probe.Result, w *probe.
 	if in == nil || two == nil || want == nil || !want.Known || len(out.Shape) == 0 {
 		return nil, nil, nil
 	}
-	if len(want.I) == 0 || want.I[0] != 1 || node.Int("allowzero", 0) != 0 {
+	if len(want.I) == 0 || want.I[0] != 1 || node.Int("allowzero", 0) != 0 && contains(want.I, 0) {
 		// -1 and 0 follow the batch or do not: the step after this one sees it
 		return nil, nil, nil
 	}
 	shape := append([]int{2}, out.Shape[1:]...)
 	forced := &probe.Value{Type: out.Type, Shape: shape}
 	follows := len(in.Shape) > 0 && in.Shape[0] == 1 && two.Shape[0] == 2
-	if n.reading.index.Constant(node.Input(1)) == nil {
+	if n.dependsOnInput(node.Input(1)) {
 		edit, err := n.unbakeConcat(node, w, follows)
 		return edit, forced, err
 	}
@@ -195,6 +195,7 @@ func (n *Network) unbakeReshape(node *onnx.Node, single *probe.Result, w *probe.
 	}
 	name := n.fresh(node.Outputs[0] + "_shape")
 	return func() {
+		node.DropAttr("allowzero")
 		n.model.Graph.Initializers = append(n.model.Graph.Initializers, onnx.NewInt64s(name, []int64{int64(len(dims))}, dims))
 		node.Inputs[1] = name
 	}, forced, nil
@@ -215,6 +216,7 @@ func (n *Network) unbakeConcat(node *onnx.Node, w *probe.Walk, follows bool) (ed
 	dims := append([]int64{0}, first.I[1:]...)
 	piece, shape := n.fresh(node.Outputs[0]+"_batch"), n.fresh(node.Outputs[0]+"_shape")
 	return func() {
+		node.DropAttr("allowzero") // the 0 means the input's batch
 		g := n.model.Graph
 		g.Initializers = append(g.Initializers, onnx.NewInt64s(piece, []int64{int64(len(dims))}, dims))
 		own := &onnx.Node{

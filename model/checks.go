@@ -17,9 +17,6 @@ func check(m *onnx.Model) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 	}
-	if len(m.Functions) > 0 {
-		return bad("it has local functions (%.80q is the first); inline them when exporting", m.Functions[0].Name)
-	}
 	g := m.Graph
 	switch {
 	case len(g.Nodes) == 0:
@@ -29,12 +26,8 @@ func check(m *onnx.Model) error {
 	case m.Opset("") == 0:
 		return bad("it does not say which operator set it uses")
 	}
-	count := 0
 	var visit func(g *onnx.Graph) error
 	visit = func(g *onnx.Graph) error {
-		if count += len(g.Nodes); count > maxNodes {
-			return bad("it has more than %d nodes; no detector has, and TensorRT's parser would not come back", maxNodes)
-		}
 		for _, n := range g.Nodes {
 			made := 0
 			for _, o := range n.Outputs {

@@ -49,6 +49,44 @@ func TestBatchIsMadeDynamic(t *testing.T) {
 	}
 }
 
+// torch 2.9 and newer write allowzero on every Reshape. It says what a 0 means,
+// and these shapes have none.
+func TestBatchWithAllowZero(t *testing.T) {
+	computed := func() *small {
+		s := newSmall(1, 3, "h", "w")
+		x := s.conv(s.backbone()[0], 8, 16, 1, 1)
+		size := s.node("Slice", []string{s.node("Shape", []string{x}), s.ints(2), s.ints(4)})
+		x = s.node("Reshape", []string{x, s.node("Concat", []string{s.ints(1, 2, 8), size}, onnx.IntAttr("axis", 0))})
+		s.output(s.node("Transpose", []string{x}, onnx.IntsAttr("perm", 0, 1, 3, 4, 2)), 1, 2, "ny", "nx", 8)
+		return s
+	}
+	repeated := fiveD(1, 2, 8, 16, 16)
+	for _, node := range repeated.m.Graph.Nodes {
+		if node.Is("Reshape") {
+			node.Inputs[1] = repeated.node("Identity", []string{node.Inputs[1]})
+		}
+	}
+	for name, s := range map[string]*small{"constant": fiveD(1, 2, 8, 16, 16), "computed": computed(), "repeated": repeated} {
+		s.m.SetOpset("", 14)
+		for _, node := range s.m.Graph.Nodes {
+			if node.Is("Reshape") {
+				node.SetAttr(onnx.IntAttr("allowzero", 1))
+			}
+		}
+		n, err := parse(s.bytes(t), "", oneLevel)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := n.MakeBatchDynamic(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := n.OutputsFollowBatch(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		holdBatch(t, n, 64, 64)
+	}
+}
+
 func TestBatchThatIsBakedIn(t *testing.T) {
 	folded := func() *small {
 		// rows with the batch folded into them: (-1, 8) of 1 or 4 pictures

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -23,7 +24,18 @@ func smallNets() []struct {
 	}{
 		{heads(true, 1, 3, 64, 96), two}, {heads(false, 1, 3, 64, 64), two}, {heads(false, "b", 3, "h", "w"), two},
 		{fiveD(1, 2, 8, 16, 16), oneLevel}, {fiveD(-1, 2, 8, 16, 16), oneLevel}, {resized(), oneLevel}, {quantized(), two},
+		{mixed(1, "b", 3, "h", "w"), two}, {mixed(2, 1, 3, 64, 96), two},
 	}
+}
+
+// mixed makes a head in every odd way at once.
+func mixed(seed uint64, input ...any) *small {
+	o := &odd{rng: rand.New(rand.NewPCG(seed, 0)), s: heads(true, input...)}
+	o.s.m.SetOpset("", 18)
+	for _, i := range []int{5, 7, 6, 4, 7, 3, 2, 1, 0} {
+		oddities[i].edit(o)
+	}
+	return o.s
 }
 
 // resized makes a head behind a Resize to a constant size, which names the

@@ -70,6 +70,9 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.Normalize(maxNodes); err != nil {
+		return nil, err
+	}
 	if err := check(m); err != nil {
 		return nil, err
 	}

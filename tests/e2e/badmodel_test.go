@@ -43,7 +43,10 @@ func TestHostileModels(t *testing.T) {
 	for file, words := range map[string][]string{
 		"no-outputs": {"Relu", "no outputs"},
 		"topk":       {"TopK", "two"},
-		"recursive":  {"local functions", "inline"},
+		"recursive":  {"local function", "calls itself"},
+		"explosive":  {"10000 nodes"},
+		"opsets":     {"local function", "version 9", "13"},
+		"misnamed":   {"nothing in it makes"},
 		"chain":      {"10000 nodes"},
 		"nested":     {"nested deeper"},
 		"empty":      {"empty"},

@@ -28,10 +28,8 @@ def main() -> None:
 def models(out: Path) -> dict[str, onnx.ModelProto]:
     """Return the models by name."""
     relu = helper.make_node("Relu", ["y"], ["z"])
-    call = helper.make_function("f", "F", ["a"], ["b"], [helper.make_node("F", ["a"], ["b"], domain="f")], [])
-    recursive = network([helper.make_node("F", ["y"], ["z"], domain="f")])
-    recursive.functions.append(call)
-    recursive.opset_import.append(helper.make_opsetid("f", 1))
+    twice = [("F", [call(f"F{i + 1}", "a", "m"), call(f"F{i + 1}", "m", "b")]) for i in range(40)]
+    explosive = [(f"{name}{i}", nodes) for i, (name, nodes) in enumerate(twice)]
     chain = [helper.make_node("Relu", [f"c{i}" if i else "y"], [f"c{i + 1}"]) for i in range(20_000)]
     nested = helper.make_graph([], "leaf", [], [])
     for i in range(24):  # protobuf itself goes no deeper than 100 messages
@@ -40,7 +38,10 @@ def models(out: Path) -> dict[str, onnx.ModelProto]:
     return {
         "no-outputs": network([relu, helper.make_node("Relu", ["z"], [])]),
         "topk": network([helper.make_node("TopK", ["y", "y"], ["z"])]),
-        "recursive": recursive,
+        "recursive": calling(("F", [call("F", "a", "b")])),
+        "explosive": calling(*explosive, ("F40", [helper.make_node("Relu", ["a"], ["b"])]), first="F0"),
+        "opsets": calling(("F", [helper.make_node("Relu", ["a"], ["b"])]), opset=9),
+        "misnamed": calling(("F", [helper.make_node("Relu", ["y"], ["b"])])),
         "chain": network(chain),
         "nested": network([helper.make_node("If", ["y"], ["z"], then_branch=nested)]),
         "empty": helper.make_model(helper.make_graph([], "g", [], [])),
@@ -70,6 +71,21 @@ def network(
     output = helper.make_tensor_value_info(last, TensorProto.FLOAT, None)
     body = helper.make_graph([conv, *nodes], "g", [images], [output], [w, *(weights or [])])
     return helper.make_model(body, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def call(name: str, source: str, target: str) -> onnx.NodeProto:
+    """Return a node that calls a local function."""
+    return helper.make_node(name, [source], [target], domain="f")
+
+
+def calling(*functions: tuple[str, list[onnx.NodeProto]], first: str = "F", opset: int = 13) -> onnx.ModelProto:
+    """Return a model that calls the first of local functions from a to b."""
+    model = network([call(first, "y", "z")])
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("f", 1)]
+    model.opset_import.append(opsets[1])
+    for name, nodes in functions:
+        model.functions.append(helper.make_function("f", name, ["a"], ["b"], nodes, opsets))
+    return model
 
 
 def external(location: str, length: int = 8 * 3 * 3 * 3 * 4) -> onnx.ModelProto:
