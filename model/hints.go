@@ -22,6 +22,7 @@ type said struct {
 	classesSource string
 	names         []string
 	namesSource   string
+	remarks       []string // what of the metadata was not taken as it stands
 }
 
 // metaHead is the source of a kind that the file's metadata names.
@@ -161,12 +162,14 @@ func (s *said) readData(path string) error {
 }
 
 // readMeta takes what YOLOv5's and Ultralytics' exports write into the file,
-// and the key "head", which reads like --head. Metadata that cannot be read is
-// passed over: it is a file's free text.
+// and the key "head", which reads like --head. Metadata is a file's free text:
+// what cannot be used is dropped with a remark.
 func (s *said) readMeta(meta func(string) (string, bool)) error {
 	if text, ok := meta("head"); ok {
 		m := &said{}
-		if m.parseHead(text, metaHead) == nil {
+		if err := m.parseHead(text, metaHead); err != nil {
+			s.remark("%s is dropped: %.80q is no kind or layout that trtdet knows", metaHead, text)
+		} else {
 			if !s.kindSet {
 				s.kind, s.kindSet, s.kindSource = m.kind, m.kindSet, metaHead
 			}
@@ -178,27 +181,34 @@ func (s *said) readMeta(meta func(string) (string, bool)) error {
 			}
 		}
 	}
-	value := func(key string) any {
-		text, ok := meta(key)
-		if !ok {
-			return nil
-		}
-		v, err := parseLiteral(text)
-		if err != nil {
-			return nil
-		}
-		return v
-	}
-	if len(s.names) == 0 {
-		if names, err := namesOf(value("names")); err == nil && len(names) > 0 {
+	if text, ok := meta("names"); ok && len(s.names) == 0 {
+		names, remark := metaNames(text)
+		if len(names) > 0 {
 			s.names, s.namesSource = names, "metadata names"
 		}
-	}
-	if s.anchors == nil {
-		anchors, err := anchorsOf(value("anchors"))
-		if err == nil && checkAnchors(anchors) == nil {
-			s.anchors, s.anchorsSource = ascending(anchors), "metadata anchors"
+		if remark != "" {
+			s.remark("%s", remark)
 		}
 	}
+	if text, ok := meta("anchors"); ok && s.anchors == nil {
+		v, err := parseLiteral(text)
+		var anchors [][][2]float32
+		if err == nil {
+			anchors, err = anchorsOf(v)
+		}
+		if err == nil {
+			err = checkAnchors(anchors)
+		}
+		if err != nil {
+			s.remark("metadata anchors is dropped: %v", err)
+			return nil
+		}
+		s.anchors, s.anchorsSource = ascending(anchors), "metadata anchors"
+	}
 	return nil
+}
+
+// remark keeps a line for the user; what a file says in it is cut short.
+func (s *said) remark(format string, args ...any) {
+	s.remarks = append(s.remarks, fmt.Sprintf("%.300s", fmt.Sprintf(format, args...)))
 }

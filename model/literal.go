@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -19,10 +21,20 @@ var errLiteral = errors.New("not a Python literal")
 // pair is one entry of a Python dict.
 type pair struct{ key, value any }
 
+// words are the constants of Python and of JSON.
+var words = map[string]any{"None": nil, "True": true, "False": false, "null": nil, "true": true, "false": false}
+
+// wrappers are the classes whose repr() is a call with the value inside:
+// OrderedDict([(0, 'a')]), np.str_('a').
+var wrappers = map[string]bool{
+	"OrderedDict": true, "dict": true, "mappingproxy": true, "list": true, "tuple": true,
+	"str_": true, "int32": true, "int64": true, "float32": true, "float64": true,
+}
+
 // parseLiteral reads what Python's str() writes of numbers, strings, lists,
 // tuples and dicts, which is how YOLOv5 and Ultralytics put names and strides
-// into an ONNX file's metadata. It returns nil, bool, int64, float64, string,
-// []any or []pair.
+// into an ONNX file's metadata, and JSON. It returns nil, bool, int64, float64,
+// string, []any or []pair; an OrderedDict is a list of lists of two.
 func parseLiteral(s string) (any, error) {
 	if len(s) > maxLiteralBytes {
 		return nil, fmt.Errorf("%w: it is longer than %d bytes", errLiteral, maxLiteralBytes)
@@ -77,11 +89,8 @@ func (p *literal) value(depth int) (any, error) {
 	case '\'', '"':
 		return p.text()
 	}
-	for word, v := range map[string]any{"None": nil, "True": true, "False": false} {
-		if rest, ok := strings.CutPrefix(p.rest, word); ok {
-			p.rest = rest
-			return v, nil
-		}
+	if word := p.word(); word != "" {
+		return p.named(word, depth)
 	}
 	n := strings.IndexFunc(p.rest, func(r rune) bool { return !strings.ContainsRune("+-.0123456789eE", r) })
 	if n < 0 {
@@ -95,6 +104,46 @@ func (p *literal) value(depth int) (any, error) {
 	if v, err := strconv.ParseFloat(word, 64); err == nil && n > 0 {
 		p.rest = p.rest[n:]
 		return v, nil
+	}
+	return nil, p.unexpected()
+}
+
+// word returns the name that comes next, with the dots in it.
+func (p *literal) word() string {
+	n := strings.IndexFunc(p.rest, func(r rune) bool { return r != '_' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	if n < 0 {
+		n = len(p.rest)
+	}
+	if first, _ := utf8.DecodeRuneInString(p.rest); !unicode.IsLetter(first) {
+		return ""
+	}
+	return p.rest[:n]
+}
+
+// named reads what starts with a word: a constant, a string with Python 2's u
+// before it, or a value that a class is written around.
+func (p *literal) named(word string, depth int) (any, error) {
+	if v, ok := words[word]; ok {
+		p.rest = p.rest[len(word):]
+		return v, nil
+	}
+	after := p.rest[len(word):]
+	switch {
+	case word == "u" && after != "" && (after[0] == '\'' || after[0] == '"'):
+		p.rest = after
+		return p.text()
+	case wrappers[word[strings.LastIndexByte(word, '.')+1:]] && strings.HasPrefix(after, "("):
+		p.rest = after
+		inside, err := p.list('(', ')', depth)
+		if err != nil {
+			return nil, err
+		}
+		switch items, _ := inside.([]any); len(items) {
+		case 0:
+			return []any{}, nil
+		case 1:
+			return items[0], nil
+		}
 	}
 	return nil, p.unexpected()
 }
@@ -170,26 +219,48 @@ func (p *literal) text() (string, error) {
 	return "", p.unexpected()
 }
 
-// escape reads one backslash sequence as repr() writes them.
+// escape reads one backslash sequence as repr() and JSON write them. A
+// character that JSON, or an old Python, wrote as a surrogate pair is one
+// character; half a pair is none.
 func (p *literal) escape(b *strings.Builder) error {
 	if len(p.rest) < 2 {
 		return p.unexpected()
 	}
 	c := p.rest[1]
-	if plain := strings.IndexByte(`\'"nrt`, c); plain >= 0 {
-		b.WriteByte("\\'\"\n\r\t"[plain])
+	if plain := strings.IndexByte(`\'"/nrtabfv`, c); plain >= 0 {
+		b.WriteByte("\\'\"/\n\r\t\a\b\f\v"[plain])
 		p.rest = p.rest[2:]
 		return nil
 	}
-	digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
+	r, err := p.code(map[byte]int{'x': 2, 'u': 4, 'U': 8}[c])
+	if err != nil {
+		return err
+	}
+	if utf16.IsSurrogate(r) && strings.HasPrefix(p.rest, `\u`) {
+		before := p.rest
+		low, err := p.code(4)
+		if err != nil {
+			return err
+		}
+		if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+			r = pair
+		} else {
+			p.rest = before
+		}
+	}
+	b.WriteRune(r)
+	return nil
+}
+
+// code reads a backslash, a letter and a character's number in so many digits.
+func (p *literal) code(digits int) (rune, error) {
 	if digits == 0 || len(p.rest) < 2+digits {
-		return p.unexpected()
+		return 0, p.unexpected()
 	}
 	v, err := strconv.ParseUint(p.rest[2:2+digits], 16, 32)
 	if err != nil || v > utf8.MaxRune {
-		return p.unexpected()
+		return 0, p.unexpected()
 	}
-	b.WriteRune(rune(v))
 	p.rest = p.rest[2+digits:]
-	return nil
+	return rune(v), nil
 }

@@ -11,31 +11,91 @@ const maxClasses = 1 << 16
 // namesOf makes a list of class names of a list of strings or of a dict from
 // class id to name, as YOLOv5's data files and Ultralytics' metadata have them.
 func namesOf(v any) ([]string, error) {
-	switch v := v.(type) {
-	case []any:
-		if len(v) > maxClasses {
-			return nil, fmt.Errorf("names has %d entries", len(v))
-		}
-		names := make([]string, len(v))
-		for i, item := range v {
-			names[i] = textOf(item)
-		}
-		return names, nil
-	case []pair:
-		if len(v) > maxClasses {
-			return nil, fmt.Errorf("names has %d entries", len(v))
-		}
-		names, seen := make([]string, len(v)), make([]bool, len(v))
-		for _, p := range v {
-			id, ok := idOf(p.key)
-			if !ok || id < 0 || id >= len(v) || seen[id] {
-				return nil, fmt.Errorf("names has key %v, want each of the class ids 0 to %d once", p.key, len(v)-1)
-			}
-			names[id], seen[id] = textOf(p.value), true
-		}
-		return names, nil
+	names, missing, err := namesFrom(v, 0)
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("names has nothing for class %d", missing[0])
 	}
-	return nil, fmt.Errorf("names is neither a list nor a dict")
+	return names, err
+}
+
+// metaNames makes class names of what a model's metadata says about them. It is
+// free text of many exporters: ids may start at 1, and names be missing. The
+// remark is for the user: why there are no names, or what was made of them.
+func metaNames(text string) (names []string, remark string) {
+	v, err := parseLiteral(text)
+	if err == nil && v == nil {
+		return nil, ""
+	}
+	var missing []int
+	if err == nil {
+		if names, missing, err = namesFrom(v, 0); err != nil {
+			var failed error
+			if names, missing, failed = namesFrom(v, 1); failed == nil {
+				err, remark = nil, "the ids of metadata names start at 1; its first name is taken for class 0"
+			}
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Sprintf("metadata names is dropped: %v", err)
+	case len(missing) > 0 && len(missing) == len(names):
+		return nil, "metadata names is dropped: every name in it is None"
+	case len(missing) > 0:
+		remark = fmt.Sprintf("%d of the metadata names are None; such a class is called by its number, as %s", len(missing), names[missing[0]])
+	}
+	return names, remark
+}
+
+// namesFrom makes a list of class names; a dict's ids start at first. Where a
+// name is None the class is in missing and has a default name.
+func namesFrom(v any, first int) (names []string, missing []int, err error) {
+	var entries []pair
+	switch v := v.(type) {
+	case []pair:
+		entries = v
+	case []any:
+		entries = entriesOf(v, first)
+	default:
+		return nil, nil, fmt.Errorf("names is neither a list nor a dict")
+	}
+	if len(entries) > maxClasses {
+		return nil, nil, fmt.Errorf("names has %d entries", len(entries))
+	}
+	names = defaultNames(len(entries))
+	seen := make([]bool, len(entries))
+	for _, p := range entries {
+		id, ok := idOf(p.key)
+		id -= first
+		if !ok || id < 0 || id >= len(entries) || seen[id] {
+			return nil, nil, fmt.Errorf("names has key %v, want each of the class ids 0 to %d once", p.key, len(entries)-1)
+		}
+		seen[id] = true
+		switch p.value.(type) {
+		case nil:
+			missing = append(missing, id)
+		case []any, []pair:
+			return nil, nil, fmt.Errorf("names has a list or dict for class %d, want a text", id)
+		default:
+			names[id] = textOf(p.value)
+		}
+	}
+	return names, missing, nil
+}
+
+// entriesOf gives the items of a list ids from first on. A list of (id, name),
+// as an OrderedDict is written, has its own.
+func entriesOf(list []any, first int) []pair {
+	var own, counted []pair
+	for i, item := range list {
+		counted = append(counted, pair{int64(i + first), item})
+		if two, ok := item.([]any); ok && len(two) == 2 {
+			own = append(own, pair{two[0], two[1]})
+		}
+	}
+	if len(own) == len(list) {
+		return own
+	}
+	return counted
 }
 
 // idOf takes a class id as a number or, as '0' in YAML and "0" in JSON, a text.

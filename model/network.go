@@ -92,7 +92,7 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.said = said
+	r.said, r.notes = said, said.remarks
 	f, err := r.detect()
 	if err != nil {
 		return nil, err
@@ -115,6 +115,7 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	}}
 	if len(n.Names) == 0 {
 		n.Names = defaultNames(n.Head.Classes)
+		r.note("the class names are invented: the file has none (--data names them)")
 	}
 	if err := n.defaults(h, side); err != nil {
 		return nil, err

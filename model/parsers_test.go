@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/model/onnx"
 )
 
 func TestParseLiteral(t *testing.T) {
@@ -20,13 +21,19 @@ func TestParseLiteral(t *testing.T) {
 		` [ [10, 13.5], (1,), -2e3, +4 ] `:             `[[10 13.5] [1] -2000 4]`,
 		`[True, False, None]`:                          `[true false <nil>]`,
 		`[]`:                                           `[]`, `{}`: `[]`, `32`: `32`, `'x'`: `x`,
+		// JSON, and what json.dumps makes of characters outside of 16 bits
+		`["\ud83d\ude00", "a\/b\b", "\ud83d", "\ud83d\u0041", "\ude00\ud83d"]`: "[\U0001f600 a/b\b \ufffd \ufffdA \ufffd\ufffd]",
+		`{"0": null, "1": true, "2": false}`:                                   `[{0 <nil>} {1 true} {2 false}]`,
+		// Python's other forms
+		`OrderedDict([(0, 'a'), (1, 'b')])`: `[[0 a] [1 b]]`, `collections.OrderedDict()`: `[]`, `OrderedDict({0: 'a'})`: `[{0 a}]`,
+		`{0: u'a', 1: u"b", 2: np.str_('c')}`: `[{0 a} {1 b} {2 c}]`, `[np.int64(3), np.float32(1.5,)]`: `[3 1.5]`,
 	} {
 		v, err := parseLiteral(text)
 		if err != nil || fmt.Sprint(v) != want {
 			t.Errorf("%s: got %v, %v; want %s", text, v, err, want)
 		}
 	}
-	for _, text := range []string{"", "[", "['a'", "{1}", "{1:", "[1 2]", "x", "'a", `'\`, `'\x4'`, `'\U00110000'`, "1 2", "]", "--1", strings.Repeat("[", 50), strings.Repeat(" ", maxLiteralBytes+1)} {
+	for _, text := range []string{"", "[", "['a'", "{1}", "{1:", "[1 2]", "x", "'a", `'\`, `'\x4'`, `'\U00110000'`, "1 2", "]", "--1", "Nonesense", "u", "u1", "list", "list(", "list(1, 2)", "eval(1)", "os.system('x')", `'\ud83d\u'`, `'\ud83d\uzzzz'`, strings.Repeat("dict(", 50), strings.Repeat("[", 50), strings.Repeat(" ", maxLiteralBytes+1)} {
 		if v, err := parseLiteral(text); !errors.Is(err, errLiteral) {
 			t.Errorf("%.40q: got %v, %v", text, v, err)
 		}
@@ -38,13 +45,77 @@ func FuzzLiteral(f *testing.F) {
 	f.Add(`{0: 'person', 1: "it's", 2: 3}`)
 	f.Add(`[[10, 13, 16, 30], [(30, 61), (62.5, 45)]]`)
 	f.Add(`['\x41', '\u00e9', '\U0001f600']`)
+	f.Add(`["\ud83d\ude00", "\ud83d"]`)
+	f.Add(`OrderedDict([(0, 'a'), (1, None)])`)
+	f.Add(`{1: u'a', 2: np.str_('b')}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		v, err := parseLiteral(text)
 		if err != nil && !errors.Is(err, errLiteral) {
 			t.Fatalf("error of another kind: %v", err)
 		}
 		checkWords(t, v, v)
+		if names, _ := metaNames(text); len(names) > maxClasses {
+			t.Fatalf("%d names", len(names))
+		}
 	})
+}
+
+// What exporters write as names, and what is said of it.
+func TestNamesInMetadata(t *testing.T) {
+	for text, want := range map[string]string{
+		`{0: 'a', 1: 'b'}`: "[a b]", `['a', 'b']`: "[a b]", `("a", "b")`: "[a b]", `{"0": "a", "1": "b"}`: "[a b]", `{1: 'b', 0: 'a'}`: "[a b]",
+		`{0: 3, 1: 2.5, 2: True}`: "[3 2.5 true]", `["\ud83d\ude00", "b"]`: "[\U0001f600 b]",
+		`{1: 'a', 2: 'b'}`:                  "[a b] the ids of metadata names start at 1; its first name is taken for class 0",
+		`{"2": "b", "1": "a"}`:              "[a b] the ids of metadata names start at 1; its first name is taken for class 0",
+		`OrderedDict([(0, 'a'), (1, 'b')])`: "[a b]", `OrderedDict({0: 'a', 1: 'b'})`: "[a b]", `[(0, 'a'), (1, 'b')]`: "[a b]",
+		`OrderedDict([(1, 'a'), (2, 'b')])`: "[a b] the ids of metadata names start at 1; its first name is taken for class 0",
+		`None`:                              "[]", `null`: "[]", `[]`: "[]", `{}`: "[]",
+		`['a', None, 'c']`:           "[a class1 c] 1 of the metadata names are None; such a class is called by its number, as class1",
+		`{0: None, 1: 'b', 2: None}`: "[class0 b class2] 2 of the metadata names are None; such a class is called by its number, as class0",
+		`[None, None]`:               "[] metadata names is dropped: every name in it is None",
+		`{0: 'a', 2: 'b'}`:           "[] metadata names is dropped: names has key 2, want each of the class ids 0 to 1 once",
+		`{2: 'a', 3: 'b'}`:           "[] metadata names is dropped: names has key 2, want each of the class ids 0 to 1 once",
+		`{'a': 0, 'b': 1}`:           "[] metadata names is dropped: names has key a, want each of the class ids 0 to 1 once",
+		`[['a'], ['b']]`:             "[] metadata names is dropped: names has a list or dict for class 0, want a text",
+		`7`:                          "[] metadata names is dropped: names is neither a list nor a dict",
+		`person, car`:                `[] metadata names is dropped: not a Python literal: unexpected "person, car"`,
+	} {
+		names, remark := metaNames(text)
+		if got := strings.TrimSpace(fmt.Sprint(names, " ", remark)); got != want {
+			t.Errorf("%s\n got %s\nwant %s", text, got, want)
+		}
+	}
+}
+
+// A remark reaches whoever asks about the model, and so does an invented name.
+func TestNamesAreRemarkedOn(t *testing.T) {
+	for text, want := range map[string]string{
+		`{0: 'a', 1: 'b', 2: 'c'}`: "[a b c] []",
+		`{1: 'a', 2: 'b', 3: 'c'}`: "[a b c] [the ids of metadata names start at 1; its first name is taken for class 0]",
+		`None`:                     "[class0 class1 class2] [the class names are invented: the file has none (--data names them)]",
+		`{0: 'a'`: "[class0 class1 class2] [metadata names is dropped: not a Python literal: it ends too early " +
+			"the class names are invented: the file has none (--data names them)]",
+	} {
+		s := heads(false, 1, 3, 64, 96)
+		s.m.Metadata = []onnx.Entry{{Key: "names", Value: text}, {Key: "head", Value: "decoupled"}}
+		n, err := parse(s.bytes(t), "", &Hints{Anchors: twoAnchors})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(n.Names, " ", n.Notes); got != want {
+			t.Errorf("%s\n got %s\nwant %s", text, got, want)
+		}
+		// who names the classes need not be told
+		if n, err = parse(s.bytes(t), "", &Hints{Anchors: twoAnchors, Names: []string{"x", "y", "z"}}); err != nil || len(n.Notes) > 0 {
+			t.Errorf("%s, and names given: %q, %v", text, n.Notes, err)
+		}
+	}
+	s := heads(false, 1, 3, 64, 96)
+	s.m.Metadata = []onnx.Entry{{Key: "names", Value: "['a', 'b', 'c']"}, {Key: "head", Value: "Detect"}, {Key: "anchors", Value: strings.Repeat("x", 1000)}}
+	n, err := parse(s.bytes(t), "", &Hints{Head: "decoupled", Anchors: twoAnchors})
+	if err != nil || len(n.Notes) != 1 || !strings.Contains(n.Notes[0], "Detect") {
+		t.Errorf("%q, %v", n.Notes, err)
+	}
 }
 
 func FuzzYAML(f *testing.F) {
@@ -107,7 +178,8 @@ func TestNamesByText(t *testing.T) {
 	for text, want := range map[string]string{
 		"names: {'0': dog, '1': cat}": "[dog cat]", "names:\n  \"1\": cat\n  0: dog\n": "[dog cat]", `{"names": {"0": "dog"}}`: "[dog]",
 		"names: {'0': dog, '00': cat}": "key 00, want each of the class ids 0 to 1 once", "names: {'0': dog, x: cat}": "key x, want each",
-		"names: {'0': dog, '2': cat}": "key 2, want",
+		"names: {'0': dog, '2': cat}": "key 2, want", "names: [dog, ~]": "nothing for class 1", "names: {1: dog, 2: cat}": "key 2, want each",
+		"names: [[dog]]": "want a text",
 	} {
 		top, err := parseYAML([]byte(text))
 		if err != nil {
