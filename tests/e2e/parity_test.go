@@ -174,6 +174,15 @@ func TestNetsAgreeWithReference(t *testing.T) {
 
 func number(f float32) string { return strconv.FormatFloat(float64(f), 'g', -1, 32) }
 
+// carriedHead is that of carried, as its maker knows it.
+func carriedHead() decode.Head {
+	return decode.Head{Family: decode.YOLOv5, Kind: decode.DecoupledBase, Layout: decode.Fused, Classes: 12, Levels: []decode.Level{
+		{Stride: 8, Anchors: [][2]float32{{16, 15}, {22, 23}, {31, 29}}, Outputs: []string{"output0"}},
+		{Stride: 16, Anchors: [][2]float32{{40, 42}, {57, 52}, {70, 76}}, Outputs: []string{"output1"}},
+		{Stride: 32, Anchors: [][2]float32{{96, 92}, {124, 130}, {172, 164}}, Outputs: []string{"output2"}},
+	}}
+}
+
 // common_det.onnx and 320n.onnx are detectors that nobody here made: set-up
 // fetches them for the tests, and nothing ships them.
 func thirdParty(file string) string { return filepath.Join(top, "build", "deps", "models", file) }
@@ -183,11 +192,6 @@ func thirdParty(file string) string { return filepath.Join(top, "build", "deps",
 // suppression and the way back are YOLOv5's own functions.
 func TestModelsAgreeWithReference(t *testing.T) {
 	pictures := oddPictures(t)
-	carriedHead := decode.Head{Family: decode.YOLOv5, Kind: decode.DecoupledBase, Layout: decode.Fused, Classes: 12, Levels: []decode.Level{
-		{Stride: 8, Anchors: [][2]float32{{16, 15}, {22, 23}, {31, 29}}, Outputs: []string{"output0"}},
-		{Stride: 16, Anchors: [][2]float32{{40, 42}, {57, 52}, {70, 76}}, Outputs: []string{"output1"}},
-		{Stride: 32, Anchors: [][2]float32{{96, 92}, {124, 130}, {172, 164}}, Outputs: []string{"output2"}},
-	}}
 	rowsGrid := decode.Head{Family: decode.YOLOX, Kind: decode.KindYOLOX, Layout: decode.RowsGrid, Classes: 1, SigmoidApplied: true, Levels: []decode.Level{
 		{Stride: 8, Outputs: []string{"output"}}, {Stride: 16, Outputs: []string{"output"}}, {Stride: 32, Outputs: []string{"output"}},
 	}}
@@ -198,10 +202,10 @@ func TestModelsAgreeWithReference(t *testing.T) {
 		flags  []string // trtdet's, beside the job's
 		layout decode.Layout
 	}{
-		{"decoupled-base", job{carried(), carriedHead, decode.YOLOv5.Preprocess(), []string{"--conf", "0.5", "--yolov5"}, pictures}, nil, decode.Fused},
-		{"decoupled-base, many boxes", job{carried(), carriedHead, decode.YOLOv5.Preprocess(), []string{"--conf", "0.01", "--iou", "0.6", "--yolov5", "--imgsz", "352,480"}, pictures},
+		{"decoupled-base", job{carried(), carriedHead(), decode.YOLOv5.Preprocess(), []string{"--conf", "0.5", "--yolov5"}, pictures}, nil, decode.Fused},
+		{"decoupled-base, many boxes", job{carried(), carriedHead(), decode.YOLOv5.Preprocess(), []string{"--conf", "0.01", "--iou", "0.6", "--yolov5", "--imgsz", "352,480"}, pictures},
 			[]string{"--conf-thres", "0.01", "--iou-thres", "0.6", "--imgsz", "352,480"}, decode.Fused},
-		{"decoupled-base, some classes", job{carried(), carriedHead, decode.YOLOv5.Preprocess(), []string{"--conf", "0.05", "--yolov5", "--agnostic", "--classes", "0,6,7", "--max-det", "5"}, pictures},
+		{"decoupled-base, some classes", job{carried(), carriedHead(), decode.YOLOv5.Preprocess(), []string{"--conf", "0.05", "--yolov5", "--agnostic", "--classes", "0,6,7", "--max-det", "5"}, pictures},
 			[]string{"--conf-thres", "0.05", "--agnostic-nms", "--classes", "0,6,7", "--max-det", "5"}, decode.Fused},
 		{"YOLOX whose rows need grid and stride", job{thirdParty("common_det.onnx"), rowsGrid, decode.YOLOX.Preprocess(), []string{"--conf", "0.25"}, pictures}, nil, decode.Fused},
 		{"YOLOv8's columns", job{thirdParty("320n.onnx"), columns, decode.YOLOv8.Preprocess(), []string{"--conf", "0.1", "--yolov5"}, pictures},
