@@ -27,9 +27,6 @@ var oddities = []struct {
 	{"unsorted", func(o *odd) {
 		nodes := o.s.m.Graph.Nodes
 		o.rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-		for _, f := range o.s.m.Functions {
-			o.nest(f.Nodes, func(g *onnx.Graph) { slices.Reverse(g.Nodes) })
-		}
 	}},
 	{"negative dimensions", func(o *odd) {
 		for _, v := range slices.Concat(o.s.m.Graph.Inputs, o.s.m.Graph.Outputs, o.s.m.Graph.ValueInfo) {
@@ -159,6 +156,9 @@ func (o *odd) piece() (nodes []*onnx.Node, in, out []string, at int) {
 		}
 		o.nest([]*onnx.Node{n}, func(g *onnx.Graph) {
 			inner := map[string]bool{}
+			for _, w := range g.Initializers {
+				inner[w.Name] = true
+			}
 			for _, n := range g.Nodes {
 				for _, name := range n.Inputs {
 					if !inner[name] {
@@ -222,7 +222,7 @@ func (o *odd) outline() {
 // time; the other branch makes zeros of the names that the first one has.
 func (o *odd) branch() {
 	nodes, _, out, at := o.piece()
-	if len(nodes) == 0 {
+	if len(out) == 0 { // nothing reads what the nodes make, such as an If's unused condition
 		return
 	}
 	g := o.s.m.Graph
