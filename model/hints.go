@@ -22,6 +22,7 @@ type said struct {
 	classesSource string
 	names         []string
 	namesSource   string
+	namesFrom1    []string // the metadata's, of ids from 1, where there are no names
 	remarks       []string // what of the metadata was not taken as it stands
 }
 
@@ -167,9 +168,7 @@ func (s *said) readData(path string) error {
 func (s *said) readMeta(meta func(string) (string, bool)) error {
 	if text, ok := meta("head"); ok {
 		m := &said{}
-		if err := m.parseHead(text, metaHead); err != nil {
-			s.remark("%s is dropped: %.80q is no kind or layout that trtdet knows", metaHead, text)
-		} else {
+		if m.parseHead(text, metaHead) == nil {
 			if !s.kindSet {
 				s.kind, s.kindSet, s.kindSource = m.kind, m.kindSet, metaHead
 			}
@@ -179,11 +178,16 @@ func (s *said) readMeta(meta func(string) (string, bool)) error {
 			if s.family == "" {
 				s.family = m.family
 			}
+		} else {
+			s.remark("%s is dropped: %.80q is no head that trtdet knows", metaHead, text)
 		}
 	}
 	if text, ok := meta("names"); ok && len(s.names) == 0 {
-		names, remark := metaNames(text)
-		if len(names) > 0 {
+		names, first, remark := metaNames(text)
+		switch {
+		case first == 1:
+			s.namesFrom1 = names
+		case len(names) > 0:
 			s.names, s.namesSource = names, "metadata names"
 		}
 		if remark != "" {
@@ -192,6 +196,9 @@ func (s *said) readMeta(meta func(string) (string, bool)) error {
 	}
 	if text, ok := meta("anchors"); ok && s.anchors == nil {
 		v, err := parseLiteral(text)
+		if v == nil && err == nil {
+			return nil // None, as a head without anchors may have it
+		}
 		var anchors [][][2]float32
 		if err == nil {
 			anchors, err = anchorsOf(v)

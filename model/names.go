@@ -19,35 +19,58 @@ func namesOf(v any) ([]string, error) {
 }
 
 // metaNames makes class names of what a model's metadata says about them. It is
-// free text of many exporters: ids may start at 1, and names be missing. The
-// remark is for the user: why there are no names, or what was made of them.
-func metaNames(text string) (names []string, remark string) {
+// free text of many exporters: ids may start at 1, which first says, and names
+// be missing. The remark is for the user: why there are no names, or what was
+// made of them.
+func metaNames(text string) (names []string, first int, remark string) {
 	v, err := parseLiteral(text)
 	if err == nil && v == nil {
-		return nil, ""
+		return nil, 0, ""
 	}
 	var missing []int
 	if err == nil {
-		if names, missing, err = namesFrom(v, 0); err != nil {
-			var failed error
-			if names, missing, failed = namesFrom(v, 1); failed == nil {
-				err, remark = nil, "the ids of metadata names start at 1; its first name is taken for class 0"
-			}
+		names, missing, err = namesFrom(v, 0)
+	}
+	if err != nil {
+		var from1 error
+		if names, missing, from1 = namesFrom(v, 1); from1 == nil {
+			first, err = 1, nil
 		}
 	}
 	switch {
 	case err != nil:
-		return nil, fmt.Sprintf("metadata names is dropped: %v", err)
+		return nil, 0, fmt.Sprintf("metadata names is dropped: %v", err)
 	case len(missing) > 0 && len(missing) == len(names):
-		return nil, "metadata names is dropped: every name in it is None"
+		return nil, 0, "metadata names is dropped: every name in it is None"
 	case len(missing) > 0:
 		remark = fmt.Sprintf("%d of the metadata names are None; such a class is called by its number, as %s", len(missing), names[missing[0]])
 	}
-	return names, remark
+	return names, first, remark
+}
+
+// nameClasses returns the names that were said, or else invents some. Metadata
+// that counts from 1 either means class 0 by 1, or has no name for class 0.
+func (r *reading) nameClasses(classes int) []string {
+	switch from1 := r.said.namesFrom1; len(from1) {
+	case 0:
+		if len(r.said.names) > 0 {
+			return r.said.names
+		}
+	case classes:
+		r.note("the ids of metadata names start at 1; its first name is taken for class 0")
+		return from1
+	case classes - 1:
+		r.note("the ids of metadata names start at 1; class 0 has none and is called class0")
+		return append(defaultNames(1), from1...)
+	default:
+		r.note("metadata names is dropped: it names classes 1 to %d, the outputs have room for %d", len(from1), classes)
+	}
+	r.note("the class names are invented: the file has none (--data names them)")
+	return defaultNames(classes)
 }
 
 // namesFrom makes a list of class names; a dict's ids start at first. Where a
-// name is None the class is in missing and has a default name.
+// name is None, missing has its place in the list, and it is a default name.
 func namesFrom(v any, first int) (names []string, missing []int, err error) {
 	var entries []pair
 	switch v := v.(type) {
@@ -61,7 +84,7 @@ func namesFrom(v any, first int) (names []string, missing []int, err error) {
 	if len(entries) > maxClasses {
 		return nil, nil, fmt.Errorf("names has %d entries", len(entries))
 	}
-	names = defaultNames(len(entries))
+	names = defaultNames(len(entries) + first)[first:]
 	seen := make([]bool, len(entries))
 	for _, p := range entries {
 		id, ok := idOf(p.key)

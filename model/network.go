@@ -110,13 +110,10 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 		sum := sha256.Sum256(b)
 		return hex.EncodeToString(sum[:])
 	}), Spec: Spec{
-		Head: f.head, Cut: f.cut, Names: said.names,
+		Head: f.head, Cut: f.cut,
 		Precision: precision(r.index, m.Graph), Parameters: parameters(r.index, m.Graph),
 	}}
-	if len(n.Names) == 0 {
-		n.Names = defaultNames(n.Head.Classes)
-		r.note("the class names are invented: the file has none (--data names them)")
-	}
+	n.Names = r.nameClasses(n.Head.Classes)
 	if err := n.defaults(h, side); err != nil {
 		return nil, err
 	}

@@ -417,13 +417,13 @@ func TestOddNets(t *testing.T) {
 		for i, odd := range oddities {
 			t.Run(name+", "+odd.name, func(t *testing.T) { try(t, uint64(i), []int{i}) })
 		}
-		mixtures := 20
+		mixtures := 300
 		if testing.Short() {
 			mixtures = 5
 		}
 		for seed := range uint64(mixtures) {
 			rng := rand.New(rand.NewPCG(seed, 2))
-			edits := rng.Perm(len(oddities))[:2+rng.IntN(4)]
+			edits := rng.Perm(len(oddities))[:2+rng.IntN(6)]
 			var words []string
 			for _, i := range edits {
 				words = append(words, oddities[i].name)

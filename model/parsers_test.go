@@ -54,7 +54,7 @@ func FuzzLiteral(f *testing.F) {
 			t.Fatalf("error of another kind: %v", err)
 		}
 		checkWords(t, v, v)
-		if names, _ := metaNames(text); len(names) > maxClasses {
+		if names, _, _ := metaNames(text); len(names) > maxClasses {
 			t.Fatalf("%d names", len(names))
 		}
 	})
@@ -65,13 +65,14 @@ func TestNamesInMetadata(t *testing.T) {
 	for text, want := range map[string]string{
 		`{0: 'a', 1: 'b'}`: "[a b]", `['a', 'b']`: "[a b]", `("a", "b")`: "[a b]", `{"0": "a", "1": "b"}`: "[a b]", `{1: 'b', 0: 'a'}`: "[a b]",
 		`{0: 3, 1: 2.5, 2: True}`: "[3 2.5 true]", `["\ud83d\ude00", "b"]`: "[\U0001f600 b]",
-		`{1: 'a', 2: 'b'}`:                  "[a b] the ids of metadata names start at 1; its first name is taken for class 0",
-		`{"2": "b", "1": "a"}`:              "[a b] the ids of metadata names start at 1; its first name is taken for class 0",
+		`{1: 'a', 2: 'b'}`:                  "[a b] from 1",
+		`{"2": "b", "1": "a"}`:              "[a b] from 1",
 		`OrderedDict([(0, 'a'), (1, 'b')])`: "[a b]", `OrderedDict({0: 'a', 1: 'b'})`: "[a b]", `[(0, 'a'), (1, 'b')]`: "[a b]",
-		`OrderedDict([(1, 'a'), (2, 'b')])`: "[a b] the ids of metadata names start at 1; its first name is taken for class 0",
+		`OrderedDict([(1, 'a'), (2, 'b')])`: "[a b] from 1",
 		`None`:                              "[]", `null`: "[]", `[]`: "[]", `{}`: "[]",
 		`['a', None, 'c']`:           "[a class1 c] 1 of the metadata names are None; such a class is called by its number, as class1",
 		`{0: None, 1: 'b', 2: None}`: "[class0 b class2] 2 of the metadata names are None; such a class is called by its number, as class0",
+		`{1: 'a', 2: None}`:          "[a class2] from 1 1 of the metadata names are None; such a class is called by its number, as class2",
 		`[None, None]`:               "[] metadata names is dropped: every name in it is None",
 		`{0: 'a', 2: 'b'}`:           "[] metadata names is dropped: names has key 2, want each of the class ids 0 to 1 once",
 		`{2: 'a', 3: 'b'}`:           "[] metadata names is dropped: names has key 2, want each of the class ids 0 to 1 once",
@@ -80,7 +81,10 @@ func TestNamesInMetadata(t *testing.T) {
 		`7`:                          "[] metadata names is dropped: names is neither a list nor a dict",
 		`person, car`:                `[] metadata names is dropped: not a Python literal: unexpected "person, car"`,
 	} {
-		names, remark := metaNames(text)
+		names, first, remark := metaNames(text)
+		if first == 1 {
+			remark = "from 1 " + remark
+		}
 		if got := strings.TrimSpace(fmt.Sprint(names, " ", remark)); got != want {
 			t.Errorf("%s\n got %s\nwant %s", text, got, want)
 		}
@@ -92,7 +96,10 @@ func TestNamesAreRemarkedOn(t *testing.T) {
 	for text, want := range map[string]string{
 		`{0: 'a', 1: 'b', 2: 'c'}`: "[a b c] []",
 		`{1: 'a', 2: 'b', 3: 'c'}`: "[a b c] [the ids of metadata names start at 1; its first name is taken for class 0]",
-		`None`:                     "[class0 class1 class2] [the class names are invented: the file has none (--data names them)]",
+		`{1: 'b', 2: 'c'}`:         "[class0 b c] [the ids of metadata names start at 1; class 0 has none and is called class0]",
+		`{1: 'a'}`: "[class0 class1 class2] [metadata names is dropped: it names classes 1 to 1, the outputs have room for 3 " +
+			"the class names are invented: the file has none (--data names them)]",
+		`None`: "[class0 class1 class2] [the class names are invented: the file has none (--data names them)]",
 		`{0: 'a'`: "[class0 class1 class2] [metadata names is dropped: not a Python literal: it ends too early " +
 			"the class names are invented: the file has none (--data names them)]",
 	} {
@@ -110,11 +117,20 @@ func TestNamesAreRemarkedOn(t *testing.T) {
 			t.Errorf("%s, and names given: %q, %v", text, n.Notes, err)
 		}
 	}
-	s := heads(false, 1, 3, 64, 96)
-	s.m.Metadata = []onnx.Entry{{Key: "names", Value: "['a', 'b', 'c']"}, {Key: "head", Value: "Detect"}, {Key: "anchors", Value: strings.Repeat("x", 1000)}}
-	n, err := parse(s.bytes(t), "", &Hints{Head: "decoupled", Anchors: twoAnchors})
-	if err != nil || len(n.Notes) != 1 || !strings.Contains(n.Notes[0], "Detect") {
-		t.Errorf("%q, %v", n.Notes, err)
+}
+
+// What else of the metadata cannot be used is told too, and cut short.
+func TestMetadataThatIsDropped(t *testing.T) {
+	for anchors, want := range map[string]string{"None": "", "7": "metadata anchors is dropped: anchors is not a list", `"` + strings.Repeat("x", 1000): "metadata anchors is dropped: not a Python literal"} {
+		said, err := gather(nil, func(key string) (string, bool) {
+			return map[string]string{"names": "['a', 'b', 'c']", "head": strings.Repeat("Detect", 100), "anchors": anchors}[key], true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(said.remarks, "\n"); !strings.HasPrefix(got, `metadata head is dropped: "DetectDetect`) || !strings.Contains(got, want) || len(got) > 1000 {
+			t.Errorf("%.40s: got %s, want %s", anchors, got, want)
+		}
 	}
 }
 
