@@ -207,13 +207,11 @@ func (z *normalizer) dropFunctions() {
 		gone[plainDomain(f.Domain)] = true
 	}
 	gone[""] = false
-	// it returns no error
-	_ = z.model.Graph.eachGraph(func(g *Graph) error {
+	for g := range z.model.Graph.graphs() {
 		for _, n := range g.Nodes {
 			gone[plainDomain(n.Domain)] = false
 		}
-		return nil
-	})
+	}
 	z.model.Functions = nil
 	z.model.Opsets = filter(z.model.Opsets, func(_ int, o Opset) bool { return !gone[plainDomain(o.Domain)] })
 }

@@ -1,5 +1,7 @@
 package onnx
 
+import "iter"
+
 // Limits of Normalize, beside its caller's limit of nodes.
 const (
 	maxCalls      = 64 // local functions inside local functions
@@ -53,9 +55,13 @@ type normalizer struct {
 
 // start counts the nodes and takes down every name.
 func (z *normalizer) start() error {
-	err := z.model.Graph.eachGraph(func(g *Graph) error { return z.grow(len(g.Nodes)) })
+	for g := range z.model.Graph.graphs() {
+		if err := z.grow(len(g.Nodes)); err != nil {
+			return err
+		}
+	}
 	z.count(z.model.Graph, 1)
-	return err
+	return nil
 }
 
 // grow counts n new nodes.
@@ -74,21 +80,25 @@ func (z *normalizer) take(n int) error {
 	return nil
 }
 
-// eachGraph visits a graph and its subgraphs.
-func (g *Graph) eachGraph(fn func(*Graph) error) error {
-	if err := fn(g); err != nil {
-		return err
+// graphs visits a graph and its subgraphs.
+func (g *Graph) graphs() iter.Seq[*Graph] {
+	return func(yield func(*Graph) bool) { g.visit(yield) }
+}
+
+func (g *Graph) visit(yield func(*Graph) bool) bool {
+	if !yield(g) {
+		return false
 	}
 	for _, n := range g.Nodes {
 		for _, a := range n.Attributes {
 			for _, sub := range a.Subgraphs() {
-				if err := sub.eachGraph(fn); err != nil {
-					return err
+				if !sub.visit(yield) {
+					return false
 				}
 			}
 		}
 	}
-	return nil
+	return true
 }
 
 // sortNodes puts the nodes of g and its subgraphs in topological order: each
@@ -141,8 +151,7 @@ func sortNodes(g *Graph) {
 // names of their own; elsewhere nothing says which of them was meant.
 func declareFreely(g *Graph) {
 	shared, taken := map[string]bool{}, map[string]int{}
-	// these functions return no error
-	_ = g.eachGraph(func(g *Graph) error {
+	for g := range g.graphs() {
 		g.eachShape(func(shape []Dim) {
 			seen := map[string]bool{}
 			for i := range shape {
@@ -155,8 +164,7 @@ func declareFreely(g *Graph) {
 				taken[d.Param]++
 			}
 		})
-		return nil
-	})
+	}
 	fresh := &names{taken: taken}
 	inputs := map[*Dim]string{}
 	for _, v := range g.Inputs {
@@ -170,7 +178,7 @@ func declareFreely(g *Graph) {
 			seen[d.Param] = true
 		}
 	}
-	_ = g.eachGraph(func(g *Graph) error {
+	for g := range g.graphs() {
 		g.eachShape(func(shape []Dim) {
 			for i := range shape {
 				if shared[shape[i].Param] {
@@ -178,8 +186,7 @@ func declareFreely(g *Graph) {
 				}
 			}
 		})
-		return nil
-	})
+	}
 }
 
 // eachShape visits the shapes that g declares.

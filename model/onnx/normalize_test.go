@@ -359,7 +359,9 @@ func checkNormalize(t *testing.T, m *Model) {
 		return
 	}
 	nodes := 0
-	_ = m.Graph.eachGraph(func(g *Graph) error { nodes += len(g.Nodes); return nil })
+	for g := range m.Graph.graphs() {
+		nodes += len(g.Nodes)
+	}
 	if nodes > maxNodes || len(m.Functions) > 0 {
 		t.Fatalf("%d nodes and %d functions are left", nodes, len(m.Functions))
 	}

@@ -17,16 +17,14 @@ func newNames() *names { return &names{taken: map[string]int{}} }
 // count takes down what g and its subgraphs name, by times each; with -1 it
 // gives the names of a graph that goes away back.
 func (z *normalizer) count(g *Graph, by int) {
-	// it returns no error
-	_ = g.eachGraph(func(g *Graph) error {
+	for g := range g.graphs() {
 		for _, name := range g.defines() {
 			z.names.taken[name] += by
 		}
 		for _, n := range g.Nodes {
 			z.labels.taken[n.Name] += by
 		}
-		return nil
-	})
+	}
 }
 
 // defines lists the names that g itself gives to values, each once.

@@ -146,8 +146,9 @@ func (z *normalizer) takeBranch(g *Graph, k *known, n *Node, branch *Graph) ([]*
 	for _, a := range n.Attributes {
 		for _, sub := range a.Subgraphs() {
 			z.count(sub, -1)
-			// it returns no error
-			_ = sub.eachGraph(func(g *Graph) error { z.nodes -= len(g.Nodes); return nil })
+			for g := range sub.graphs() {
+				z.nodes -= len(g.Nodes)
+			}
 		}
 	}
 	z.nodes--
