@@ -17,7 +17,7 @@
 //
 // A picture is an imaging.Source: an *imaging.Picture, an *imaging.Raw (RGB or
 // BGR with a pitch, as cameras and video decoders have it), imaging.Encoded (the
-// bytes of a JPEG, PNG, WebP, BMP or TIFF file) or an imaging.Image (any of Go's).
+// bytes of an image file) or an imaging.Image (any of Go's).
 // On a GPU pixels go, and JPEGs are decoded, straight into the pinned memory that
 // they are copied to the device from. DetectTensor takes what is the network's
 // input already. Nothing that is handed in may change until the call returns.

@@ -141,7 +141,7 @@ func TestServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if status, text := post([]byte("GIF89a")); status != http.StatusBadRequest || !strings.Contains(text, "it is a GIF") {
+	if status, text := post([]byte("%PDF-1.7")); status != http.StatusBadRequest || !strings.Contains(text, "it is a PDF") {
 		t.Errorf("status %d, %s", status, text)
 	}
 	r, err := http.Get(url + "/stats")

@@ -19,6 +19,7 @@ type Info struct {
 // The errors are those of Load that are known before that.
 func Inspect(s Source) (info Info, err error) {
 	decoder := int64(0) // bytes a pixel
+	own := int64(0)     // bytes that a decoder takes besides
 	switch s := s.(type) {
 	case *Picture:
 		if err := s.check(); err != nil {
@@ -40,13 +41,7 @@ func Inspect(s Source) (info Info, err error) {
 			return Info{}, err
 		}
 		info.Width, info.Height = config.Width, config.Height
-		if _, err := turboJPEG(); err != nil || f.name != "jpeg" {
-			decoder = 4 // Go's decoders make an image of their own
-			switch config.ColorModel {
-			case color.NRGBA64Model, color.RGBA64Model, color.Gray16Model:
-				decoder = 8
-			}
-		}
+		own = f.ownBytes(s.Data, config)
 		if orientation(s.Data, f.name) > 1 {
 			decoder += 3 // it is turned into another
 		}
@@ -58,8 +53,26 @@ func Inspect(s Source) (info Info, err error) {
 	default:
 		return Info{}, fmt.Errorf("%w: no picture at all", ErrUnsupported)
 	}
-	info.Bytes = (3 + decoder) * int64(info.Width) * int64(info.Height)
+	info.Bytes = (3+decoder)*int64(info.Width)*int64(info.Height) + own
 	return info, nil
+}
+
+// ownBytes is what a decoder takes beside the picture that it returns.
+func (f format) ownBytes(data []byte, config image.Config) int64 {
+	if f.bytes != nil {
+		return f.bytes(data, config)
+	}
+	return goBytes(config)
+}
+
+// goBytes is the size of the image that a decoder of Go's makes.
+func goBytes(config image.Config) int64 {
+	pixel := int64(4)
+	switch config.ColorModel {
+	case color.NRGBA64Model, color.RGBA64Model, color.Gray16Model:
+		pixel = 8
+	}
+	return pixel * int64(config.Width) * int64(config.Height)
 }
 
 // size returns an image's size in pixels.

@@ -23,13 +23,17 @@ var (
 	ErrDamaged = errors.New("picture is damaged")
 )
 
-// Limits bound what a file may ask for. Zero fields are the defaults.
+// Limits bound what a file may ask for and lack. Zero fields are the defaults.
 type Limits struct {
 	// MaxPixels is the greatest width x height, taken from the file's header
 	// before a pixel is decoded. Default 200 million.
 	MaxPixels int64
 	// MaxBytes is the greatest size of the file. Default 512 MiB.
 	MaxBytes int64
+	// AllowTruncated reads a JPEG whose data ends early as far as it goes, the
+	// rest gray, where it otherwise is an error that wraps ErrTruncated. It
+	// takes libjpeg-turbo 2.0 or newer.
+	AllowTruncated bool
 }
 
 // The defaults of Limits.
@@ -48,10 +52,11 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Open reads a JPEG, PNG, WebP, BMP or TIFF file, told by its content and not
-// by its name, and turns it the way its EXIF orientation says. Errors name
-// the path and wrap ErrUnsupported, ErrTooLarge, ErrTruncated, ErrDamaged or
-// what the file system said.
+// Open reads a JPEG, PNG, WebP, BMP, TIFF, GIF or PNM file, told by its content
+// and not by its name, and turns it the way its EXIF orientation says. Of
+// several images in a file it is the first. Errors name the path and wrap
+// ErrUnsupported, ErrTooLarge, ErrTruncated, ErrDamaged or what the file
+// system said.
 func Open(path string, l Limits) (*Picture, error) {
 	e, err := ReadFile(path, l)
 	if err != nil {
@@ -121,8 +126,17 @@ func parse(data []byte, l Limits, memory Memory) (p *Picture, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if p, err = f.decode(data, config, memory); err != nil {
-		return nil, f.wrap(err)
+	var full error // of memory
+	p, err = f.decode(data, config, func(bytes int) (pix []byte, err error) {
+		pix, err = memory(bytes)
+		full = err
+		return pix, err
+	}, l)
+	if err != nil && full != nil && errors.Is(err, full) {
+		return nil, err // which says nothing of the file
+	}
+	if err != nil {
+		return nil, sorted(f.name, err)
 	}
 	return p.oriented(orientation(data, f.name)), nil
 }
@@ -142,27 +156,34 @@ func header(data []byte, l Limits) (_ format, _ image.Config, err error) {
 		return format{}, image.Config{}, fmt.Errorf("%w: the file is empty", ErrTruncated)
 	}
 	name := sniff(data)
-	if name == "webp" && animated(data) {
-		return format{}, image.Config{}, fmt.Errorf("%w: it is an animated WebP; save the frame you want as a picture of its own", ErrUnsupported)
-	}
 	f, ok := formats[name]
 	if !ok {
-		if name == "" {
-			name = "of no kind that is known"
-		}
-		return format{}, image.Config{}, fmt.Errorf("%w: it is %s; convert it to JPEG, PNG, WebP, BMP or TIFF", ErrUnsupported, name)
+		return format{}, image.Config{}, refused(name)
 	}
-	config, err := f.config(bytes.NewReader(data))
+	config, err := f.config(data)
 	if err != nil {
-		return format{}, image.Config{}, f.wrap(err)
+		return format{}, image.Config{}, sorted(f.name, err)
 	}
 	if config.Width < 1 || config.Height < 1 {
-		return format{}, image.Config{}, fmt.Errorf("%w: %s of %dx%d pixels", ErrDamaged, f.name, config.Width, config.Height)
+		return format{}, image.Config{}, fmt.Errorf("%w: %s of %dx%d pixels; get the file again", ErrDamaged, f.name, config.Width, config.Height)
 	}
 	if err := l.check(config.Width, config.Height); err != nil {
 		return format{}, image.Config{}, fmt.Errorf("%w (%s)", err, f.name)
 	}
 	return f, config, nil
+}
+
+// refused is the error of a file that is not read, with the command that
+// converts it where it is an image.
+func refused(name string) error {
+	if name == "" {
+		name = "of no kind that is known"
+	}
+	command, ok := converters[name]
+	if !ok {
+		return fmt.Errorf("%w: it is %s; convert it to JPEG, PNG, WebP, BMP or TIFF", ErrUnsupported, name)
+	}
+	return fmt.Errorf("%w: it is %s; convert it first, for example with: %s", ErrUnsupported, name, command)
 }
 
 // checkBytes refuses a file that is over the limit.
@@ -181,17 +202,22 @@ func (l Limits) check(width, height int) error {
 	return nil
 }
 
-// wrap sorts a decoder's error.
-func (f format) wrap(err error) error {
+// sorted gives an error of the decoder of a format the kind that callers know.
+func sorted(name string, err error) error {
 	text := err.Error()
+	for _, kind := range []error{ErrUnsupported, ErrTruncated, ErrDamaged} {
+		if errors.Is(err, kind) {
+			return err
+		}
+	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), strings.Contains(text, "unexpected EOF"),
-		strings.Contains(text, "not enough pixel data"), strings.Contains(text, "short Huffman data"):
-		return fmt.Errorf("%w: the %s ends early; get the file again", ErrTruncated, f.name)
+		strings.Contains(text, "not enough pixel data"), strings.Contains(text, "not enough image data"), strings.Contains(text, "short Huffman data"):
+		return fmt.Errorf("%w: the %s ends early; get the file again", ErrTruncated, name)
 	case strings.Contains(text, "dimension overflow"):
 		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case strings.Contains(text, "unsupported"), strings.Contains(text, "not implemented"):
 		return fmt.Errorf("%w: %w; convert it to JPEG or PNG", ErrUnsupported, err)
 	}
-	return fmt.Errorf("%w: %s: %w; get the file again, or save it anew with another program", ErrDamaged, f.name, err)
+	return fmt.Errorf("%w: %s: %w; get the file again, or save it anew with another program", ErrDamaged, name, err)
 }

@@ -49,7 +49,7 @@ func TestOpenErrors(t *testing.T) {
 	jpg := encoded(t, func(b *bytes.Buffer) error { return jpeg.Encode(b, small().rgba(), nil) })
 	pic := encoded(t, func(b *bytes.Buffer) error { return png.Encode(b, small()) })
 	anim := encoded(t, func(b *bytes.Buffer) error {
-		return gif.Encode(b, image.NewPaletted(image.Rect(0, 0, 4, 4), color.Palette{color.Black, color.White}), nil)
+		return gif.Encode(b, image.NewPaletted(image.Rect(0, 0, 40, 40), color.Palette{color.Black, color.White}), nil)
 	})
 	flipped := bytes.Clone(pic)
 	flipped[len(flipped)-20] ^= 0xff
@@ -62,13 +62,22 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{"empty.jpg", nil, Limits{}, ErrTruncated, "empty"},
 		{"cut.jpg", jpg[:len(jpg)/2], Limits{}, ErrTruncated, "jpeg ends early"},
-		{"no-end.jpg", jpg[:len(jpg)-2], Limits{}, ErrTruncated, "jpeg ends early"},
+		{"almost.jpg", jpg[:len(jpg)-4], Limits{}, ErrTruncated, "jpeg ends early"},
 		{"cut.png", pic[:len(pic)/2], Limits{}, ErrTruncated, "png ends early"},
 		{"flipped.png", flipped, Limits{}, ErrDamaged, "png"},
-		{"anim.png", anim, Limits{}, ErrUnsupported, "a GIF"},
+		{"cut.gif", anim[:len(anim)-20], Limits{}, ErrTruncated, "gif ends early"},
+		{"over.gif", anim, Limits{MaxPixels: 1599}, ErrTooLarge, "40x40"},
+		{"cut.pgm", []byte("P5 4 4 255\n0123456789abcde"), Limits{}, ErrTruncated, "pnm ends early"},
+		{"head.pgm", []byte("P5 4 4"), Limits{}, ErrTruncated, "pnm ends early"},
+		{"words.pgm", []byte("P2 4 four 255\n"), Limits{}, ErrDamaged, "'f' where a number is due"},
+		{"over.ppm", []byte("P6 20001 10000 255\n"), Limits{}, ErrTooLarge, "20001x10000"},
+		{"far.ppm", []byte("P6 2000000000 1 255\n"), Limits{}, ErrDamaged, "2000000000x1"},
+		{"none.pbm", []byte("P4 0 3\n"), Limits{}, ErrDamaged, "0x3"},
+		{"jpeg2000.jpg", []byte("\xff\x4f\xff\x51...."), Limits{}, ErrUnsupported, "a JPEG 2000 image; convert it first, for example with: magick"},
+		{"avif.jpg", []byte("\x00\x00\x00\x20ftypavif...."), Limits{}, ErrUnsupported, "an AVIF image; convert it first, for example with: magick"},
 		{"doc.jpg", []byte("%PDF-1.7 ..."), Limits{}, ErrUnsupported, "a PDF"},
 		{"clip.jpg", []byte("\x00\x00\x00\x20ftypisom...."), Limits{}, ErrUnsupported, "video"},
-		{"heic.jpg", []byte("\x00\x00\x00\x20ftypheic...."), Limits{}, ErrUnsupported, "HEIC"},
+		{"heic.jpg", []byte("\x00\x00\x00\x20ftypheic...."), Limits{}, ErrUnsupported, "a HEIC image; convert it first, for example with: magick"},
 		{"lfs.jpg", []byte("version https://git-lfs.github.com/spec/v1"), Limits{}, ErrUnsupported, "LFS"},
 		{"zeros.jpg", make([]byte, 4000), Limits{}, ErrUnsupported, "zeros"},
 		{"text.jpg", []byte("hello"), Limits{}, ErrUnsupported, "no kind that is known"},
@@ -201,9 +210,26 @@ func FuzzRead(f *testing.F) {
 	f.Add(claiming(9, 1<<31-1))
 	f.Add([]byte("RIFF\x16\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x09\x00\x00\x09\x00\x00"))
 	f.Add([]byte("GIF89a\x01\x00\x01\x00"))
+	f.Add(encoded(f, func(b *bytes.Buffer) error {
+		return gif.Encode(b, image.NewPaletted(image.Rect(0, 0, 9, 7), color.Palette{color.Black, color.Transparent}), nil)
+	}))
+	f.Add([]byte("RIFF\x54\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x02\x00\x00\x02\x00\x00ANMF\x30\x00\x00\x00" +
+		"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x64\x00\x00\x00" +
+		"VP8 \x18\x00\x00\x00\x30\x01\x00\x9d\x01\x2a\x01\x00\x01\x00\x02\x00\x34\x25\xa4\x00\x03\x70\x00\xfe\xfb\x94\x00\x00"))
+	for _, pnm := range []string{"P1 3 2 101010", "P2 2 2 100 1 2 3 99", "P3 1 1 9000 1 2 3", "P4 9 1 ab", "P5 2 1 255 ab", "P6#c\n1 1 65535 abcdef"} {
+		f.Add([]byte(pnm))
+	}
+	f.Add([]byte("MM\x00+\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x10"))
 	f.Add(encoded(f, func(b *bytes.Buffer) error { return jpeg.Encode(b, small().rgba(), nil) })[:300])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := Read(bytes.NewReader(data), Limits{MaxPixels: 1 << 16})
+		if asFar, farErr := Read(bytes.NewReader(data), Limits{MaxPixels: 1 << 16, AllowTruncated: true}); err == nil {
+			if farErr != nil || !bytes.Equal(p.Pix, asFar.Pix) {
+				t.Fatalf("a file that can be read is another where it may be truncated: %v", farErr)
+			}
+		} else if farErr == nil && !errors.Is(err, ErrTruncated) {
+			t.Fatalf("what is allowed to be truncated is more than that: %v", err)
+		}
 		if err != nil {
 			for _, known := range []error{ErrUnsupported, ErrTooLarge, ErrTruncated, ErrDamaged} {
 				if errors.Is(err, known) {

@@ -2,19 +2,21 @@ package imaging
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"github.com/bep/imagemeta"
 )
 
 // metaFormats are the formats whose EXIF is read.
 var metaFormats = map[string]imagemeta.ImageFormat{
-	"jpeg": imagemeta.JPEG, "png": imagemeta.PNG, "webp": imagemeta.TIFF, "tiff": imagemeta.TIFF,
+	"jpeg": imagemeta.JPEG, "png": imagemeta.PNG, "webp": imagemeta.TIFF,
 }
 
 // orientation returns the file's EXIF orientation, 1 to 8; 1 where there is
 // none or it cannot be read, since a picture is worth more than its metadata.
 func orientation(data []byte, format string) int {
+	if format == "tiff" {
+		return tiffOrientation(data)
+	}
 	f, ok := metaFormats[format]
 	if !ok {
 		return 1
@@ -46,19 +48,16 @@ func orientation(data []byte, format string) int {
 // webpEXIF returns the EXIF of a WebP file, which has the form of a TIFF file;
 // nil where there is none. imagemeta loses its way after a chunk of odd length.
 func webpEXIF(data []byte) []byte {
-	const header = 8 // a chunk's name and length
-	for at := len("RIFF????WEBP"); at+header <= len(data); {
-		size := int64(binary.LittleEndian.Uint32(data[at+4:]))
-		body := data[at+header:]
-		if size > int64(len(body)) {
+	for rest := data[min(len("RIFF????WEBP"), len(data)):]; ; {
+		name, body, behind, err := webpChunk(rest)
+		if err != nil {
 			return nil
 		}
-		if string(data[at:at+4]) == "EXIF" {
-			return bytes.TrimPrefix(body[:size], []byte("Exif\x00\x00"))
+		if name == "EXIF" {
+			return bytes.TrimPrefix(body, []byte("Exif\x00\x00"))
 		}
-		at += header + int(size+size%2)
+		rest = behind
 	}
-	return nil
 }
 
 // oriented returns the picture turned and mirrored as an EXIF orientation

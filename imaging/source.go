@@ -22,7 +22,7 @@ type Raw struct {
 	Order decode.ChannelOrder
 }
 
-// Encoded is the bytes of a JPEG, PNG, WebP, BMP or TIFF file.
+// Encoded is the bytes of an image file, of the kinds that Open reads.
 type Encoded struct {
 	Data   []byte
 	Limits Limits

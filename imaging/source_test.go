@@ -3,6 +3,7 @@ package imaging
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/image/tiff"
 
 	"github.com/trtdet/trtdet/decode"
 )
@@ -58,6 +61,8 @@ func TestLoad(t *testing.T) {
 		{"BGR", laid(p, 0, decode.BGR), p, true},
 		{"BGR with a pitch", laid(p, 11, decode.BGR), p, true},
 		{"a PNG", Encoded{Data: pic}, p, false},
+		{"a PNM", Encoded{Data: asPPM(p)}, p, true},
+		{"a TIFF", Encoded{Data: asTIFF(t, p)}, p, true},
 		{"a JPEG", Encoded{Data: jpg}, read, turboErr == nil},
 		{"one of Go's images", Image{p.rgba()}, p, false},
 		{"a part of one", Image{p.rgba().SubImage(image.Rect(3, 2, 20, 11))}, p.cut(3, 2, 20, 11), false},
@@ -78,6 +83,17 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s: the memory was written to", c.name)
 		}
 	}
+}
+
+// asPPM and asTIFF are pictures as files.
+func asPPM(p *Picture) []byte {
+	return append(fmt.Appendf(nil, "P6\n%d %d\n255\n", p.Width, p.Height), p.Pix...)
+}
+
+func asTIFF(t *testing.T, p *Picture) []byte {
+	return encoded(t, func(b *bytes.Buffer) error {
+		return tiff.Encode(b, p, &tiff.Options{Compression: tiff.Deflate, Predictor: true})
+	})
 }
 
 // cut is a part of a picture.
@@ -111,6 +127,8 @@ func TestLoadErrors(t *testing.T) {
 		{"a Raw that is cut short", short, ErrTruncated, "rows of 28 bytes are 164 bytes, there are 163"},
 		{"an order that is none", &Raw{Width: 1, Height: 1, Pix: make([]byte, 3), Order: "rgba"}, ErrUnsupported, `order "rgba"`},
 		{"no memory", laid(p, 0, ""), full, ""},
+		{"no memory for a PNM", Encoded{Data: asPPM(p)}, full, ""},
+		{"no memory for a TIFF", Encoded{Data: asTIFF(t, p)}, full, ""},
 		{"no file", Encoded{}, ErrTruncated, "empty"},
 		{"a file that is cut short", Encoded{Data: pic[:60]}, ErrTruncated, ""},
 		{"a file of too many bytes", Encoded{Data: pic, Limits: Limits{MaxBytes: 20}}, ErrTooLarge, "more than 20 bytes"},

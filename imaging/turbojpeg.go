@@ -40,6 +40,7 @@ type turbo struct {
 	header       func(handle uintptr, jpeg *byte, size uint64, width, height, subsampling, colorspace *int32) int32
 	decompress   func(handle uintptr, jpeg *byte, size uint64, dst *byte, width, pitch, height, format, flags int32) int32
 	bound        func(width, height, subsampling int32) uint64
+	errorCode    func(handle uintptr) int32 // nil before 2.0
 	compress     func(handle uintptr, src *byte, width, pitch, height, format int32, jpeg **byte, size *uint64, subsampling, quality, flags int32) int32
 
 	// free are decompressors not in use; one serves one call at a time. What
@@ -55,6 +56,7 @@ const (
 	turboNoRealloc     = 1024    // TJFLAG_NOREALLOC
 	turboStopOnWarning = 8192    // TJFLAG_STOPONWARNING
 	turboLimitScans    = 32768   // TJFLAG_LIMITSCANS
+	turboWarning       = 0       // TJERR_WARNING
 	turboMaxBytes      = 1 << 31 // its older versions count in 32 bits
 )
 
@@ -112,12 +114,17 @@ func loadTurbo(name string) (*turbo, error) {
 		}
 		purego.RegisterFunc(function, address)
 	}
+	if address, err := purego.Dlsym(library, "tjGetErrorCode"); err == nil {
+		purego.RegisterFunc(&t.errorCode, address)
+	}
 	return t, nil
 }
 
-// decode reads a JPEG of a known size into memory.
-func (t *turbo) decode(data []byte, width, height int, memory Memory) (*Picture, error) {
-	if len(data) >= turboMaxBytes {
+// decode reads a JPEG of a known size into memory. One whose data ends early,
+// or is odd in another way that libjpeg warns of, is refused, unless it is to be
+// read as far as it goes.
+func (t *turbo) decode(data []byte, width, height int, memory Memory, asFar bool) (*Picture, error) {
+	if len(data) >= turboMaxBytes || asFar && t.errorCode == nil {
 		return nil, errTurboRefused
 	}
 	handle, err := t.take()
@@ -132,13 +139,23 @@ func (t *turbo) decode(data []byte, width, height int, memory Memory) (*Picture,
 	}
 	p := &Picture{Width: width, Height: height, Pix: pix}
 	if t.header(handle, &data[0], uint64(len(data)), &w, &h, &subsampling, &colorspace) != 0 || colorspace >= turboCMYK ||
-		int(w) != width || int(h) != height ||
-		t.decompress(handle, &data[0], uint64(len(data)), &p.Pix[0], w, 3*w, h, turboRGB, turboStopOnWarning|turboLimitScans) != 0 {
+		int(w) != width || int(h) != height {
 		t.destroy(handle) // one that has met an error reads later files wrongly
 		return nil, errTurboRefused
 	}
-	t.give(handle)
-	return p, nil
+	flags := int32(turboStopOnWarning | turboLimitScans)
+	if asFar {
+		flags = turboLimitScans
+	}
+	if t.decompress(handle, &data[0], uint64(len(data)), &p.Pix[0], w, 3*w, h, turboRGB, flags) == 0 {
+		t.give(handle)
+		return p, nil
+	}
+	defer t.destroy(handle)
+	if asFar && t.errorCode(handle) == turboWarning {
+		return p, nil
+	}
+	return nil, errTurboRefused
 }
 
 // encode writes a picture as a JPEG with half the chroma in both directions, as

@@ -1,6 +1,60 @@
 package imaging
 
-import "image"
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"image"
+	"io"
+
+	"golang.org/x/image/webp"
+)
+
+func webpConfig(data []byte) (image.Config, error) {
+	if !animated(data) {
+		return webp.DecodeConfig(bytes.NewReader(data))
+	}
+	a, err := newAnimation(data)
+	if err != nil {
+		return image.Config{}, err
+	}
+	return image.Config{Width: a.width, Height: a.height}, nil
+}
+
+// decodeWebP reads an image, or an animation's first frame.
+func decodeWebP(data []byte, _ image.Config, _ Memory, _ Limits) (*Picture, error) {
+	if !animated(data) {
+		m, err := webp.Decode(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		return fromWebP(m), nil
+	}
+	a, err := newAnimation(data)
+	if err != nil {
+		return nil, err
+	}
+	config, err := webp.DecodeConfig(bytes.NewReader(a.frame))
+	if err != nil {
+		return nil, err
+	}
+	if config.Width != a.frameW || config.Height != a.frameH {
+		return nil, errors.New("a frame is not of the size that it says")
+	}
+	m, err := webp.Decode(bytes.NewReader(a.frame))
+	if err != nil {
+		return nil, err
+	}
+	first := fromWebP(m)
+	if first.Width == a.width && first.Height == a.height {
+		return first, nil
+	}
+	canvas := NewPicture(a.width, a.height) // libwebp's is transparent black
+	for y := range first.Height {
+		copy(canvas.Pix[3*((a.y+y)*a.width+a.x):], first.Pix[3*y*first.Width:][:3*first.Width])
+	}
+	return canvas, nil
+}
 
 // fromWebP converts what x/image reads: lossless WebP is RGB already.
 func fromWebP(m image.Image) *Picture {
@@ -66,3 +120,68 @@ func animated(data []byte) bool {
 	const flags, animation = 20, 1 << 1
 	return matches(data, "RIFF????WEBPVP8X") && len(data) > flags && data[flags]&animation != 0
 }
+
+// animation is an animated WebP: its canvas and its first frame, in pixels.
+type animation struct {
+	width, height        int
+	x, y, frameW, frameH int
+	frame                []byte // as a WebP file of its own, without alpha
+}
+
+// newAnimation reads the chunks VP8X and ANMF of the WebP container.
+func newAnimation(data []byte) (*animation, error) {
+	var a *animation
+	for name, rest := "", data[len("RIFF????WEBP"):]; ; {
+		var body []byte
+		var err error
+		if name, body, rest, err = webpChunk(rest); err != nil {
+			return nil, err
+		}
+		switch {
+		case name == "VP8X" && len(body) >= 10:
+			a = &animation{width: uint24(body[4:]) + 1, height: uint24(body[7:]) + 1}
+		case name == "ANMF" && a != nil && len(body) >= 16:
+			a.x, a.y, a.frameW, a.frameH = 2*uint24(body), 2*uint24(body[3:]), uint24(body[6:])+1, uint24(body[9:])+1
+			if a.x+a.frameW > a.width || a.y+a.frameH > a.height {
+				return nil, errors.New("a frame reaches over the canvas")
+			}
+			return a, a.setFrame(body[16:])
+		}
+	}
+}
+
+// setFrame makes a file of a frame's own chunks, of which those of its pixels
+// are enough.
+func (a *animation) setFrame(rest []byte) error {
+	for {
+		name, body, behind, err := webpChunk(rest)
+		if err != nil {
+			return err
+		}
+		if name == "VP8 " || name == "VP8L" {
+			a.frame = binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len("WEBP")+8+len(body)+len(body)%2))
+			a.frame = append(append(a.frame, "WEBP"...), name...)
+			a.frame = binary.LittleEndian.AppendUint32(a.frame, uint32(len(body)))
+			a.frame = append(a.frame, body...)
+			a.frame = append(a.frame, make([]byte, len(body)%2)...)
+			return nil
+		}
+		rest = behind
+	}
+}
+
+// webpChunk returns a chunk's name and what it holds, and what follows it.
+func webpChunk(data []byte) (name string, body, rest []byte, err error) {
+	const header = 8 // a chunk's name and length
+	if len(data) < header {
+		return "", nil, nil, io.ErrUnexpectedEOF
+	}
+	size := int64(binary.LittleEndian.Uint32(data[4:]))
+	body = data[header:]
+	if size > int64(len(body)) {
+		return "", nil, nil, io.ErrUnexpectedEOF
+	}
+	return string(data[:4]), body[:size:size], body[min(size+size%2, int64(len(body))):], nil
+}
+
+func uint24(b []byte) int { return int(b[0]) | int(b[1])<<8 | int(b[2])<<16 }

@@ -126,9 +126,10 @@ def files() -> list[tuple[str, bytes, np.ndarray, int]]:
         out.append((f"tiff {compression}", saved(image, "TIFF", compression=compression), rgb, 0))
     out.append(("tiff gray", saved(gray, "TIFF"), np.array(gray.convert("RGB")), 0))
     out.append(("tiff palette", saved(palette, "TIFF"), np.array(palette.convert("RGB")), 0))
-    out.append(("tiff rgba", saved(rgba, "TIFF"), rgb, 0))
+    data = saved(rgba, "TIFF")
+    out.append(("tiff rgba", data, by_cv2(data), 0))
     data = encoded(".tiff", deep[..., ::-1])
-    out.append(("tiff rgb 16 bit", data, (deep >> 8).astype(np.uint8), 0))
+    out.append(("tiff rgb 16 bit", data, by_cv2(data), 0))
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation
