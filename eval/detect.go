@@ -8,6 +8,7 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/pipeline"
 )
 
@@ -15,6 +16,8 @@ import (
 type DetectOptions struct {
 	// Batch and Workers are pipeline.Options'.
 	Batch, Workers int
+	// Limits on the images.
+	Limits imaging.Limits
 	// Done, when set, is called after each picture, by one goroutine.
 	Done func()
 }
@@ -50,7 +53,7 @@ func Detect(ctx context.Context, d pipeline.Detector, data *Dataset, o DetectOpt
 	data.Pictures = nil
 	var firstUnread error
 	err := pipeline.Run(ctx, d, paths(pictures), pipeline.Options{
-		Batch: o.Batch, Workers: o.Workers,
+		Batch: o.Batch, Workers: o.Workers, Limits: o.Limits,
 		Emit: func(item *pipeline.Item) error {
 			if o.Done != nil {
 				o.Done()

@@ -65,6 +65,7 @@ func benchCommand() *cli.Command {
 				DefaultText: "8 of 1280x720, made of noise"},
 			&cli.BoolFlag{Category: categoryLoad, Name: "encoded", Usage: "hand in --pictures as they are in their files, JPEG and so on, to be decoded"},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT`: table, json or md", Value: "table"},
+			truncatedFlag(),
 		}, thresholdFlags(), headFlags()),
 		Action: benchmark,
 	}
@@ -99,7 +100,7 @@ func benchmark(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.read(c.String("pictures"), c.Bool("encoded")); err != nil {
+	if err := l.read(c.String("pictures"), c.Bool("encoded"), limits(c)); err != nil {
 		return err
 	}
 	r := &report.Benchmark{
@@ -206,7 +207,7 @@ func parseCounts(flag, text string, most int) ([]int, error) {
 }
 
 // read gets the pictures into memory.
-func (l *loads) read(source string, encoded bool) error {
+func (l *loads) read(source string, encoded bool, limits imaging.Limits) error {
 	if source == "" {
 		rng := rand.New(rand.NewPCG(1, 1))
 		for range 8 {
@@ -219,9 +220,9 @@ func (l *loads) read(source string, encoded bool) error {
 		l.picturesInWords = "pictures of 1280x720 made of noise"
 		return nil
 	}
-	read := func(path string) (imaging.Source, error) { return readPixels(path) }
+	read := func(path string) (imaging.Source, error) { return imaging.Open(path, limits) }
 	if encoded {
-		read = func(path string) (imaging.Source, error) { return readEncoded(path) }
+		read = func(path string) (imaging.Source, error) { return readEncoded(path, limits) }
 	}
 	var err error
 	if l.pictures, err = readFirst(source, mostBenched, read); err != nil {
@@ -261,15 +262,13 @@ func readFirst[T any](source string, most int, read func(path string) (T, error)
 	return pictures, nil
 }
 
-func readPixels(path string) (*imaging.Picture, error) { return imaging.Open(path, imaging.Limits{}) }
-
 // readEncoded returns a file as it is, once it is known to be a picture.
-func readEncoded(path string) (imaging.Encoded, error) {
-	if _, err := readPixels(path); err != nil {
+func readEncoded(path string, limits imaging.Limits) (imaging.Encoded, error) {
+	if _, err := imaging.Open(path, limits); err != nil {
 		return imaging.Encoded{}, err
 	}
 	data, err := os.ReadFile(path)
-	return imaging.Encoded{Data: data}, err
+	return imaging.Encoded{Data: data, Limits: limits}, err
 }
 
 // measureModel opens the model one way and measures each rate on it.

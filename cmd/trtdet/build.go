@@ -131,7 +131,9 @@ func verifyPictures(c *cli.Context) ([]*imaging.Picture, error) {
 	if err := trt.DriverError(); err != nil {
 		return nil, fmt.Errorf("--verify runs the engine: %w; leave it out here, and say it where there is a GPU", err)
 	}
-	pictures, err := readFirst(source, mostVerified, readPixels)
+	pictures, err := readFirst(source, mostVerified, func(path string) (*imaging.Picture, error) {
+		return imaging.Open(path, imaging.Limits{})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("--verify: %w", err)
 	}

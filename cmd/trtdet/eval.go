@@ -207,7 +207,9 @@ func loadDataset(c *cli.Context, d *engine.Detector) (*eval.Dataset, error) {
 func detect(c *cli.Context, d pipeline.Detector, data *eval.Dataset, o *engine.Options) (*eval.Detections, error) {
 	progress := startRunProgress(c.App.ErrWriter.(*console), len(data.Pictures))
 	defer progress.finish()
-	return eval.Detect(c.Context, d, data, eval.DetectOptions{Batch: o.Batch, Workers: o.Threads, Done: progress.step})
+	return eval.Detect(c.Context, d, data, eval.DetectOptions{
+		Batch: o.Batch, Workers: o.Threads, Limits: limits(c), Done: progress.step,
+	})
 }
 
 // strict makes problems an error where --strict asks for it.

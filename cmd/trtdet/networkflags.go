@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/trtdet/trtdet/engine"
+	"github.com/trtdet/trtdet/imaging"
 )
 
 const (
@@ -38,7 +39,18 @@ func networkFlags() []cli.Flag {
 	return append(deviceFlags(),
 		&cli.IntFlag{Category: categoryRun, Name: "batch", Usage: "`N` pictures at once", Value: 1},
 		&cli.IntFlag{Category: categoryRun, Name: "slots", Usage: "`N` batches in the network at once, each with its share of the threads: more pictures a second, each later",
-			DefaultText: "1 for one picture, up to 4 for more"})
+			DefaultText: "1 for one picture, up to 4 for more"},
+		truncatedFlag())
+}
+
+// truncatedFlag is of every command that reads images.
+func truncatedFlag() cli.Flag {
+	return &cli.BoolFlag{Category: categoryRun, Name: "allow-truncated", Usage: "read JPEG files that end early as far as they go"}
+}
+
+// limits reads truncatedFlag.
+func limits(c *cli.Context) imaging.Limits {
+	return imaging.Limits{AllowTruncated: c.Bool("allow-truncated")}
 }
 
 // networkOptions reads networkFlags, --max-det and hints.

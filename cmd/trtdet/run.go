@@ -19,8 +19,8 @@ func runCommand() *cli.Command {
 		Name:      "run",
 		Usage:     "find objects in pictures",
 		ArgsUsage: "MODEL SOURCE...",
-		Description: "SOURCE is a picture (JPEG, PNG, WebP, BMP, TIFF), a folder, a pattern, or - for a list of paths on\n" +
-			"standard input. Annotated pictures go to runs/detect/exp, exp2, ...\n\n" +
+		Description: "SOURCE is an image (JPEG, PNG, WebP, BMP, TIFF, GIF, PNM; docs/images.md), a folder, a pattern, or - for a\n" +
+			"list of paths on standard input. Annotated pictures go to runs/detect/exp, exp2, ...\n\n" +
 			"Examples:\n" +
 			"  trtdet run best.onnx street.jpg\n" +
 			"  trtdet run best.onnx 'pictures/**/*.jpg' --conf-thres 0.4 --classes 0,2 --save-txt\n" +
@@ -102,6 +102,7 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, total int, o 
 	err = pipeline.Run(c.Context, d, pipeline.Sources(sources, c.App.Reader), pipeline.Options{
 		Batch:   o.Batch,
 		Workers: o.Threads,
+		Limits:  limits(c),
 		Finish: func(item *pipeline.Item) error {
 			nonFinite.Add(int64(item.Result.NonFinite))
 			if folder == nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -61,9 +62,9 @@ func TestBadPictures(t *testing.T) {
 		{"nodata.png", string(claimingPNG(14000, 14000)), []string{"cut short", "again"}},
 		{"half.jpg", string(jpeg[:len(jpeg)/2]), []string{"cut short", "again"}},
 		{"head.jpg", string(jpeg[:20]), []string{"cut short", "again"}},
-		{"gif.png", "GIF89a" + strings.Repeat("\x00", 30), []string{"GIF", "convert it to"}},
-		{"moving.webp", "RIFF" + u32(22) + "WEBPVP8X" + u32(10) + "\x02\x00\x00\x00\x09\x00\x00\x09\x00\x00", []string{"animated WebP", "frame"}},
-		{"avif.jpg", "\x00\x00\x00\x20ftypavif" + strings.Repeat("\x00", 30), []string{"AVIF", "convert it to"}},
+		{"gif.png", "GIF89a" + strings.Repeat("\x00", 30), []string{"gif", "again"}},
+		{"moving.webp", "RIFF" + u32(22) + "WEBPVP8X" + u32(10) + "\x02\x00\x00\x00\x09\x00\x00\x09\x00\x00", []string{"cut short", "again"}},
+		{"avif.jpg", "\x00\x00\x00\x20ftypavif" + strings.Repeat("\x00", 30), []string{"AVIF", "magick in.avif out.png"}},
 		{"empty.jpg", "", []string{"empty"}},
 		{"zeros.jpg", strings.Repeat("\x00", 4096), []string{"zeros"}},
 		{"text.jpg", "hello", []string{"convert it to"}},
@@ -96,6 +97,58 @@ func TestBadPictures(t *testing.T) {
 	}
 	if saved := names(t, filepath.Join(dir, "runs")); len(saved) != 2 {
 		t.Errorf("saved %q, want the two sound pictures", saved)
+	}
+}
+
+// A JPEG that lacks its end marker is read. One that lacks more is an error,
+// unless --allow-truncated says otherwise, in each command that reads images.
+func TestTruncatedJPEG(t *testing.T) {
+	dir := t.TempDir()
+	jpeg, err := os.ReadFile(heldOut(t)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"images/whole.jpg": jpeg, "images/endless.jpg": jpeg[:len(jpeg)-2], "images/half.jpg": jpeg[:len(jpeg)/2],
+		"data.yaml": []byte("path: .\nval: images\nnames: [dog, cat, car, bicycle, airplane, sailboat, banana, apple, pizza, " +
+			"soccer ball, umbrella, teddy bear]\n"),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const allow = "--allow-truncated"
+	refused := func(word string, args ...string) {
+		t.Helper()
+		o := call(t, dir, "", args...)
+		if o.status != 1 || !strings.Contains(o.stderr, "half.jpg") || !strings.Contains(o.stderr, word) {
+			t.Errorf("trtdet %s: exit status %d: %s", strings.Join(args, " "), o.status, o.stderr)
+		}
+	}
+	for _, decoder := range []string{"", "none"} {
+		if decoder != "" {
+			t.Setenv("TRTDET_TURBOJPEG", decoder)
+		}
+		got := lines(t, must(t, dir, "run", carried(), "images/whole.jpg", "images/endless.jpg", "--nosave", "--format", "jsonl").stdout)
+		if len(got[0].Detections) == 0 || !reflect.DeepEqual(got[0].Detections, got[1].Detections) {
+			t.Errorf("without its end marker: %+v, want %+v", got[1].Detections, got[0].Detections)
+		}
+		refused("cut short", "run", carried(), "images/half.jpg", "--nosave")
+	}
+	refused("install libjpeg-turbo", "run", carried(), "images/half.jpg", "--nosave", allow)
+	t.Setenv("TRTDET_TURBOJPEG", "")
+	for _, args := range [][]string{
+		{"run", carried(), "images/half.jpg", "--nosave"},
+		{"eval", carried(), "--data", "data.yaml"},
+		{"bench", carried(), "--pictures", "images", "--imgsz", "64", "--duration", "1ms", "--warmup", "0s"},
+		{"bench", carried(), "--pictures", "images", "--imgsz", "64", "--duration", "1ms", "--warmup", "0s", "--encoded"},
+	} {
+		refused("cut short", args...)
+		must(t, dir, append(args, allow)...)
 	}
 }
 
