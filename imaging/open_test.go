@@ -137,6 +137,19 @@ func TestNameDoesNotMatter(t *testing.T) {
 	}
 }
 
+// TestIsPicture: a folder's files are those of the formats that are read.
+func TestIsPicture(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a.jpg": true, "a.JPEG": true, "a.jfif": true, "a.png": true, "a.webp": true, "a.bmp": true, "a.TIF": true, "a.tiff": true,
+		"a.gif": true, "a.pbm": true, "a.pgm": true, "a.ppm": true, "a.pnm": true,
+		"a.avif": false, "a.heic": false, "a.jp2": false, "a.pam": false, "a.hdr": false, "a.mp4": false, "a.txt": false, "jpg": false,
+	} {
+		if got := IsPicture("folder/" + name); got != want {
+			t.Errorf("%s: %t, want %t", name, got, want)
+		}
+	}
+}
+
 func TestFromImage(t *testing.T) {
 	r := image.Rect(3, 2, 5, 3) // two pixels, not at the origin
 	fill := func(m interface {

@@ -85,6 +85,27 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestInspect counts what decoders take beside the picture.
+func TestInspect(t *testing.T) {
+	p := noise(37, 23)
+	pixels := int64(37 * 23)
+	for _, c := range []struct {
+		name   string
+		source Source
+		want   int64
+	}{
+		{"a Picture", p, 3 * pixels},
+		{"a PNM", Encoded{Data: asPPM(p)}, 3 * pixels},
+		{"a TIFF of four samples a pixel", Encoded{Data: asTIFF(t, p)}, (3 + 4) * pixels},
+		{"a PNG", Encoded{Data: encoded(t, func(b *bytes.Buffer) error { return png.Encode(b, p) })}, (3 + 4) * pixels},
+	} {
+		info, err := Inspect(c.source)
+		if err != nil || info.Width != 37 || info.Height != 23 || info.Bytes != c.want {
+			t.Errorf("%s: %+v, %v; want 37x23 and %d bytes", c.name, info, err, c.want)
+		}
+	}
+}
+
 // asPPM and asTIFF are pictures as files.
 func asPPM(p *Picture) []byte {
 	return append(fmt.Appendf(nil, "P6\n%d %d\n255\n", p.Width, p.Height), p.Pix...)

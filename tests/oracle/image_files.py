@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -413,6 +414,11 @@ def truncated() -> Iterator[Case]:
                 data[:-cut],
                 tolerance=16 if name == "progressive" and cut > 2 else 0,
             )
+        if name == "progressive":  # whole scans are missing: nothing tells, but what the others hold
+            scans = [m.start() for m in re.finditer(rb"\xff\xda", data)]
+            for i, at in enumerate(scans[1:], 1):
+                table = data.rfind(b"\xff\xc4", scans[i - 1], at)
+                yield Case(f"jpeg progressive of {i} scans", data[: table if table > 0 else at], tolerance=16)
 
 
 def main() -> None:
