@@ -107,6 +107,9 @@ func decodePNM(data []byte, _ image.Config, memory Memory, _ Limits) (*Picture, 
 	if err != nil {
 		return nil, err
 	}
+	if len(p.body) < p.least() { // before there is memory for what the header claims
+		return nil, io.ErrUnexpectedEOF
+	}
 	pix, err := memory(3 * p.width * p.height)
 	if err != nil {
 		return nil, err
@@ -124,16 +127,31 @@ func decodePNM(data []byte, _ image.Config, memory Memory, _ Limits) (*Picture, 
 	return &Picture{Width: p.width, Height: p.height, Pix: pix}, nil
 }
 
+// least is how many bytes the pixels take at least.
+func (p *pnm) least() int {
+	values := p.width * p.height * p.channels()
+	switch {
+	case p.kind == '4':
+		return (p.width + 7) / 8 * p.height
+	case p.kind == '1':
+		return values
+	case p.text():
+		return 2*values - 1 // with a space between them
+	}
+	return values * p.size()
+}
+
+// size is how many bytes a binary value takes.
+func (p *pnm) size() int {
+	if p.max > 255 {
+		return 2
+	}
+	return 1
+}
+
 // binary reads bytes, or 16-bit values with the upper byte first.
 func (p *pnm) binary(pix []byte) error {
-	size := 1
-	if p.max > 255 {
-		size = 2
-	}
-	repeat := 3 / p.channels()
-	if len(p.body) < len(pix)/repeat*size {
-		return io.ErrUnexpectedEOF
-	}
+	size, repeat := p.size(), 3/p.channels()
 	for i := range pix {
 		pix[i] = p.body[i/repeat*size]
 	}
@@ -143,9 +161,6 @@ func (p *pnm) binary(pix []byte) error {
 // packed reads bits, 1 is black, rows of whole bytes.
 func (p *pnm) packed(pix []byte) error {
 	row := (p.width + 7) / 8
-	if len(p.body) < row*p.height {
-		return io.ErrUnexpectedEOF
-	}
 	for i := range p.width * p.height {
 		x := i % p.width
 		v := byte(255)
