@@ -27,6 +27,7 @@ const (
 	FromEnv    Source = "env"    // EnvLibrary
 	FromBinary Source = "binary" // next to this program
 	FromDeps   Source = "deps"   // build/deps of the checkout
+	FromLinked Source = "linked" // where this program's linker was told to look
 	FromLoader Source = "loader" // the dynamic loader's path
 	FromSystem Source = "system" // where installers put it and the loader does not look
 	FromPython Source = "python" // a Python's site-packages
