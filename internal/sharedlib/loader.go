@@ -1,6 +1,7 @@
 package sharedlib
 
 import (
+	"debug/elf"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +28,25 @@ func loaderFolders() []string {
 
 // OnLoaderPath reports whether the dynamic loader looks in a folder by itself.
 func OnLoaderPath(folder string) bool { return slices.Contains(loaderFolders(), folder) }
+
+// runPath returns the folders that the program was linked to look in, as
+// `trtdet env` has it linked: what was installed for it lies there.
+var runPath = sync.OnceValue(func() []string {
+	program, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return nil
+	}
+	defer program.Close()
+	paths, err := program.DynString(elf.DT_RUNPATH)
+	if err != nil || len(paths) == 0 {
+		paths, _ = program.DynString(elf.DT_RPATH) // an older linker's: none is no error
+	}
+	var folders []string
+	for _, path := range paths {
+		folders = append(folders, filepath.SplitList(path)...)
+	}
+	return slices.DeleteFunc(folders, func(folder string) bool { return !filepath.IsAbs(folder) })
+})
 
 // systemFolders are where administrators and NVIDIA's installers put libraries.
 // The loader may know nothing of them.

@@ -21,9 +21,10 @@ import (
 type Place struct {
 	Path string
 	// Source is one of "given" (the user named it), "binary" (beside the
-	// program), "deps" (the checkout's build/deps), "loader" (the dynamic
-	// loader's path), "system" (where installers put libraries that the loader
-	// does not look for), "python" (a Python's site-packages).
+	// program), "deps" (the checkout's build/deps), "linked" (where the
+	// program's linker was told to look), "loader" (the dynamic loader's path),
+	// "system" (where installers put libraries that the loader does not look
+	// for), "python" (a Python's site-packages).
 	Source string
 	// Err is why the file is passed over: another user may have put it there.
 	// What the user named, and what the loader looks for, is believed.
@@ -146,10 +147,13 @@ func folders(q Query) iter.Seq[folder] {
 			return
 		}
 		program := programFolder()
-		if program != "" && !each("binary", false, program, filepath.Join(program, "..", "lib")) {
+		if program != "" && !each("binary", false, program, filepath.Join(program, "..", "lib"), filepath.Join(program, "..", "lib/trtdet")) {
 			return
 		}
 		if deps := depsFolder(program); deps != "" && !each("deps", false, under([]string{deps}, q.Deps)...) {
+			return
+		}
+		if !each("linked", false, runPath()...) {
 			return
 		}
 		if !each("loader", true, loaderFolders()...) || !each("system", false, systemFolders()...) || len(q.Python) == 0 {
