@@ -17,8 +17,9 @@ import (
 const LibraryEnv = "TRTDET_ONNXRUNTIME"
 
 // ErrNoLibrary is returned when ONNX Runtime is not on this machine.
-var ErrNoLibrary = errors.New("ONNX Runtime (libonnxruntime.so) was not found: " +
-	"pip install onnxruntime, or set " + LibraryEnv + " to the library")
+var ErrNoLibrary = errors.New("trtdet finds no ONNX Runtime (libonnxruntime.so): " +
+	"pip install onnxruntime, set " + LibraryEnv + " to the library, " +
+	"or build with the flags of trtdet env, which lead to the one that was installed")
 
 // Library is one ONNX Runtime found on this machine. Of several, the first
 // that loads is used.
