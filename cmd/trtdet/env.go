@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,16 +22,22 @@ func envCommand() *cli.Command {
 		Name:  "env",
 		Usage: "print what a Go module of your own is built with",
 		Description: "Where trtdet was installed (make install PREFIX=...), prints CGO_CFLAGS and CGO_LDFLAGS for go build, as a\n" +
-			"shell reads them. What they hold already stays in them. CUDA's headers, 12 or newer, have to be on the machine,\n" +
-			"none of NVIDIA's libraries.\n\n" +
+			"shell reads them. What they hold already stays in them. The cuda.h that was installed is taken, or --cuda's; none\n" +
+			"of NVIDIA's libraries is needed. On an error the shell gets \"false\", so that eval fails too.\n\n" +
 			"Examples:\n" +
 			"  flags=$(trtdet env) && eval \"$flags\" && go build\n" +
 			"  trtdet env --cuda /usr/local/cuda-13.0",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "cuda", Usage: "`FOLDER` of CUDA, or of its cuda.h", DefaultText: "$CUDA_HOME, $CUDA_PATH, /usr/local/cuda, /usr"},
+			&cli.StringFlag{Name: "cuda", Usage: "`FOLDER` of CUDA, or of its cuda.h", DefaultText: "that of make install, else $CUDA_HOME, $CUDA_PATH, /usr/local/cuda, /usr"},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT`: shell or json", Value: "shell"},
 		},
-		Action: printEnv,
+		Action: func(c *cli.Context) error {
+			err := printEnv(c)
+			if err != nil && c.String("format") == "shell" {
+				fmt.Fprintln(c.App.Writer, "false") // eval "$(trtdet env)" knows no status of ours
+			}
+			return err
+		},
 	}
 }
 
@@ -52,15 +59,17 @@ func printEnv(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cuda, err := cudaHeaders(c.String("cuda"))
+	cuda, err := cudaHeaders(c.String("cuda"), filepath.Join(prefix, "include/trtdet/nvidia"))
 	if err != nil {
 		return err
 	}
 	// ours before CUDA's, which it includes
+	libraries := filepath.Join(prefix, "lib/trtdet")
 	e := goEnv{
 		CFlags: join(cgoDefault("CGO_CFLAGS"), "-Wno-deprecated-declarations",
 			flag("-I", filepath.Join(prefix, "include/trtdet/cuda")), flag("-I", cuda)),
-		LDFlags: join(flag("-L", filepath.Join(prefix, "lib/trtdet")), cgoDefault("CGO_LDFLAGS")),
+		// the program looks there for ONNX Runtime and TensorRT when it runs
+		LDFlags: join(flag("-L", libraries), flag("-Wl,-rpath,", libraries), cgoDefault("CGO_LDFLAGS")),
 	}
 	if format == "json" {
 		return printJSON(c.App.Writer, e)
@@ -84,21 +93,27 @@ func installedIn() (string, error) {
 		return "", fmt.Errorf("%s was not installed, there is no %s: run make install PREFIX=... in trtdet's checkout, and the trtdet that it installs",
 			program, library)
 	}
-	if err := trust.File(library); err != nil { // what is built with it runs it
-		return "", fmt.Errorf("%s may be another user's: %w; run make install with another PREFIX=DIR", library, err)
+	// what is built with them runs them
+	for _, file := range []string{library, filepath.Join(prefix, "include/trtdet/cuda/cuda.h")} {
+		if err := trust.File(file); err != nil {
+			return "", fmt.Errorf("%s may be another user's: %w; run make install with another PREFIX=DIR", file, err)
+		}
 	}
 	return prefix, nil
 }
 
 var cudaVersion = regexp.MustCompile(`(?m)^\s*#\s*define\s+CUDA_VERSION\s+(\d+)`)
 
-// cudaHeaders returns the folder of cuda.h: given, or in the usual places.
-func cudaHeaders(given string) (string, error) {
+// cudaHeaders returns the folder of cuda.h: in the place that was given, else
+// where make install put one, else in the usual places, of which one that is too
+// old hides no other.
+func cudaHeaders(given, installed string) (string, error) {
 	places := []string{given}
 	if given == "" {
-		places = []string{os.Getenv("CUDA_HOME"), os.Getenv("CUDA_PATH"), "/usr/local/cuda", "/usr"}
+		places = []string{installed, os.Getenv("CUDA_HOME"), os.Getenv("CUDA_PATH"), "/usr/local/cuda", "/usr"}
 	}
 	places = slices.DeleteFunc(places, func(place string) bool { return place == "" })
+	var tooOld error
 	for _, place := range places {
 		for _, folder := range []string{filepath.Join(place, "include"), place} {
 			header, err := os.ReadFile(filepath.Join(folder, "cuda.h"))
@@ -109,12 +124,15 @@ func cudaHeaders(given string) (string, error) {
 			if found := cudaVersion.FindSubmatch(header); found != nil {
 				fmt.Sscan(string(found[1]), &number) // digits
 			}
-			if number < oldestCUDA {
-				return "", fmt.Errorf("%s is of CUDA %d.%d, 12 or newer is needed: name another with --cuda",
-					filepath.Join(folder, "cuda.h"), number/1000, number%1000/10)
+			if number >= oldestCUDA {
+				return filepath.Abs(folder)
 			}
-			return filepath.Abs(folder)
+			tooOld = cmp.Or(tooOld, fmt.Errorf("%s is of CUDA %d.%d, 12 or newer is needed: name another with --cuda",
+				filepath.Join(folder, "cuda.h"), number/1000, number%1000/10))
 		}
+	}
+	if tooOld != nil {
+		return "", tooOld
 	}
 	return "", fmt.Errorf("no cuda.h in %s: install CUDA's headers (pip install nvidia-cuda-runtime has them, in nvidia/cu13/include) and name their folder with --cuda",
 		strings.Join(places, ", "))

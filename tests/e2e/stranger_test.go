@@ -108,6 +108,10 @@ func TestStrangersLibraries(t *testing.T) {
 			libraries(filepath.Join(folder, "shared/lib"))
 			return nil
 		}, true},
+		{"lib/trtdet beside the program's folder", "shared/bin/trtdet", func(folder string) []string {
+			libraries(filepath.Join(folder, "shared/lib/trtdet"))
+			return nil
+		}, true},
 		{"a virtual environment", "shared/trtdet", func(folder string) []string {
 			for _, below := range []string{"tensorrt_libs", "tensorrt_rtx_libs", "onnxruntime/capi"} {
 				libraries(filepath.Join(folder, "shared/venv/lib/python3.11/site-packages", below))
