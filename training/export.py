@@ -15,13 +15,15 @@ what YOLOX takes, BGR in 0..255. What its outputs hold is its layout:
     rows-grid  output0 is (B, N, 5+nc) as YOLOX exports it: conf and labels done, boxes still without grid and stride
 
 Stride and names are its metadata as YOLOv5 writes them, and anchors, which raw
-maps do not hold. Needs no onnx package. The same weights give the same bytes.
+maps do not hold. Needs no package beside PyTorch 1; PyTorch 2's exporter needs
+onnx. The same weights give the same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import inspect
 import io
 import warnings
 from pathlib import Path
@@ -33,11 +35,13 @@ from training import checkpoint
 from training.files import write
 from training.half import to_half
 from training.heads import YOLOXHead
-from training.protobuf import BYTES, pack
+from training.protobuf import BYTES, fields, pack
 from training.yolov5 import STRIDES, Config, YOLOv5
 
 OPSET = 13
-METADATA_PROPS = 14  # field of ModelProto in onnx.proto; 1 and 2 below are a StringStringEntryProto's key and value
+# Fields of ModelProto in onnx.proto; 1 and 2 below are a StringStringEntryProto's key and value, and an
+# OperatorSetIdProto's domain and version.
+OPSET_IMPORT, METADATA_PROPS = 8, 14
 
 LAYOUTS = ("fused", "split", "split-cat", "5d", "rows", "rows+maps", "rows-grid")
 DYNAMIC = ("none", "batch", "size", "both")
@@ -106,7 +110,8 @@ def to_onnx(
     one of layouts_of, by default the first. With inplace, rows are decoded by
     assignment, otherwise by concatenation. half makes weights, inputs and
     outputs float16. Raises ValueError where the arguments do not fit the
-    network or each other.
+    network or each other, ImportError where this PyTorch wants a package for
+    its exporter that is not installed.
     """
     config = network.config
     height, width = (size, size) if isinstance(size, int) else size
@@ -137,17 +142,56 @@ def to_onnx(
     with torch.no_grad(), warnings.catch_warnings():
         # of shapes it cannot infer through its own constants; the tests hold the file to the network
         warnings.filterwarnings("ignore", "The shape inference of prim::Constant", UserWarning)
-        torch.onnx.export(
-            _Exported(fused, layout),
-            torch.zeros(batch, 3, height, width),
-            file,
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=list(outputs),
-            dynamic_axes={name: {i: text for i, text in dims.items() if i in free} for name, dims in axes.items()},
-        )
+        # of the exporter that _exporter chooses on purpose
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            torch.onnx.export(
+                _Exported(fused, layout),
+                torch.zeros(batch, 3, height, width),
+                file,
+                opset_version=OPSET,
+                input_names=["images"],
+                output_names=list(outputs),
+                dynamic_axes={name: {i: text for i, text in dims.items() if i in free} for name, dims in axes.items()},
+                **_exporter(),
+            )
+        except Exception as error:
+            if missing := _missing(error):
+                raise ImportError(
+                    f"PyTorch {torch.__version__} exports with the package {missing}, which is not installed:"
+                    f" pip install {missing}"
+                ) from error
+            raise
     content = to_half(file.getvalue()) if half else file.getvalue()
     return content + b"".join(_entry(key, str(value)) for key, value in _metadata(config, names, layout).items())
+
+
+def _exporter() -> dict[str, bool]:
+    """Returns what asks torch.onnx.export for its exporter of TorchScript.
+
+    Since PyTorch 2.9 another one is the default. It needs onnxscript, and writes
+    an opset of its own choice.
+    """
+    return {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
+
+
+def _missing(error: BaseException | None) -> str:
+    """Returns the name of the package whose absence is why an error was raised, "" where it is another reason."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError):
+            return (error.name or "").partition(".")[0]
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def opset(model: bytes) -> int:
+    """Returns the version of ONNX's own operators that a serialized model says it uses, 0 where it says none."""
+    for number, kind, value in fields(model):
+        if number == OPSET_IMPORT and kind == BYTES:
+            said = {n: v for n, _, v in fields(value)}
+            if said.get(1, b"") in (b"", b"ai.onnx"):
+                return said.get(2, 0)
+    return 0
 
 
 def _metadata(config: Config, names: list[str], layout: str) -> dict[str, object]:
@@ -221,13 +265,13 @@ def main() -> None:
             network, names, size, layout=layout, dynamic=o.dynamic, batch=batch, half=o.half, inplace=o.inplace
         )
         write(out, content)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         parser.exit(1, f"training.export: {error}\n")
     pictures = "B" if o.dynamic in ("batch", "both") else batch
     sides = "HxW" if o.dynamic in ("size", "both") else f"{size[0]}x{size[1]}"
     print(
         f"{out}: {len(content) / 1e6:.1f} MB, {network.config.head} head, {len(names)} classes, layout {layout},"
-        f" input {pictures}x3x{sides}, float{16 if o.half else 32}, opset {OPSET}"
+        f" input {pictures}x3x{sides}, float{16 if o.half else 32}, opset {opset(content)}"
     )
 
 
