@@ -473,6 +473,7 @@ main() {
 		[[ -f $top/build/$group/go.mod ]] || echo "module $group" >"$top/build/$group/go.mod"
 	done
 
+	"$top/build/moved.sh"
 	mapfile -t packages < <(section "apt build" && { [[ $groups == build ]] || section "apt test"; })
 	tools "${packages[@]}"
 	go_toolchain
