@@ -40,7 +40,7 @@ library: setup
 
 build: library ## build/out/bin/trtdet
 	@# the tag leaves out cli's writer of manual pages, whose start costs each process more than a millisecond
-	@$(RUN) go build -trimpath -tags urfave_cli_no_docs $(GO_FLAGS) -o $(OUT)/bin/trtdet ./cmd/trtdet
+	@$(RUN) build/progress.sh trtdet go build -v -trimpath -tags urfave_cli_no_docs $(GO_FLAGS) -o $(OUT)/bin/trtdet ./cmd/trtdet
 
 simgpu: library ## the simulated GPU that tests run on where there is none: build/out/simgpu
 	@cmake --preset release -DTRTDET_SIMGPU=ON >$(OUT)/cmake.log || { cat $(OUT)/cmake.log; exit 1; }

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+echo "looking for the fuzz targets: Go compiles the tests of each package"
 package=
 while read -r word rest; do
 	case $word in

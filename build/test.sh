@@ -14,9 +14,27 @@ venv_python=build/deps/venv/bin/python
 nets=build/out/nets
 # -count=1: go cannot see that the program, a net or an oracle which a test runs has changed.
 # -timeout: it ends what hangs, and nothing that works, on a slow and busy machine neither.
-go_test=(go test -count=1 -timeout 3h "$@")
+go_test=(build/progress.sh "Go's tests" go test -count=1 -timeout 3h "$@")
 
-say() { echo "== $* ($SECONDS s)"; }
+# begin NAME says which of the parts comes next; all of them are said before the first.
+parts=("C++: csrc" "nets of every kind and layout" "go vet" "Go's tests")
+if [[ -n $full ]]; then
+	parts+=("every combination of kind, layout, activation, anchors and levels" "Go, race detector"
+		"C++: csrc under the address and undefined-behaviour sanitizers"
+		"the GPU path under the same, and with every pointer that goes to C checked")
+else
+	parts+=("Go, race detector, where goroutines meet")
+fi
+parts+=("Python: training")
+begun=0
+begin() {
+	[[ ${parts[begun]} == "$1" ]] || {
+		echo "build/test.sh: part $((begun + 1)) is called ${parts[begun]}, not $1" >&2
+		exit 1
+	}
+	begun=$((begun + 1))
+	echo "== part $begun of ${#parts[@]}: $1 ($SECONDS s)"
+}
 
 csrc() { # PRESET
 	cmake --preset "$1" >build/out/cmake.log || { cat build/out/cmake.log && return 1; }
@@ -48,35 +66,38 @@ if [[ ${1:-} == --nets ]]; then
 	make_nets "$nets" pairwise
 	exit
 fi
-say "C++: csrc"
+printf '== the tests have %d parts:\n' ${#parts[@]}
+printf '     %s\n' "${parts[@]}"
+begin "C++: csrc"
 csrc test
-say "nets of every kind and layout"
+begin "nets of every kind and layout"
 make_nets "$nets" pairwise
-say "Go"
-go vet ./...
+begin "go vet"
+build/progress.sh "go vet" go vet -v ./...
+begin "Go's tests"
 if [[ -n $full ]]; then
 	"${go_test[@]}" ./...
-	say "every combination of kind, layout, activation, anchors and levels"
+	begin "every combination of kind, layout, activation, anchors and levels"
 	make_nets "$nets-full" full
 	TRTDET_NETS=$PWD/$nets-full "${go_test[@]}" -timeout 24h -run TestNets ./tests/e2e
-	say "Go, race detector"
+	begin "Go, race detector"
 	# tests/e2e runs the program as it ships; under the race detector sync.Pool forgets things, which tests/gpu/cost and one test
 	# of imaging would count
 	mapfile -t packages < <(go list ./... | grep -v -e tests/e2e -e tests/gpu/cost)
 	TRTDET_REQUESTS=1000000 "${go_test[@]}" -race -timeout 24h -skip '^TestLetterboxAllocatesNothing$' "${packages[@]}"
-	say "C++: csrc under the address and undefined-behaviour sanitizers"
+	begin "C++: csrc under the address and undefined-behaviour sanitizers"
 	csrc asan
-	say "the GPU path under the same, and with every pointer that goes to C checked"
+	begin "the GPU path under the same, and with every pointer that goes to C checked"
 	gpu=(./engine/internal/cuda ./tests/gpu)
 	sanitized_gpu "${gpu[@]}"
 	GOEXPERIMENT=cgocheck2 "${go_test[@]}" "${gpu[@]}"
 else
 	"${go_test[@]}" -short ./...
-	say "Go, race detector, where goroutines meet"
+	begin "Go, race detector, where goroutines meet"
 	"${go_test[@]}" -short -race ./pipeline/... ./engine/internal/schedule
 	"${go_test[@]}" -short -race -run OnGPU ./tests/load
 fi
-say "Python: training"
+begin "Python: training"
 # Under the system's Python, whose PyTorch the article's heads are trained with.
 if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
 	# verbose, so that a test which is skipped says why
@@ -85,4 +106,4 @@ if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
 else
 	echo "skipped: /usr/bin/python3 has no PyTorch here (install python3-torch)"
 fi
-say "done"
+echo "== done ($SECONDS s)"
