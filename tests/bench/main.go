@@ -47,16 +47,25 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	headed := false
-	for _, s := range suites {
-		if !slices.Contains(wanted, s.name) {
+	chosen := slices.DeleteFunc(slices.Clone(suites), func(s suite) bool { return !slices.Contains(wanted, s.name) })
+	compared := tables{rounds: *rounds}
+	for i, s := range chosen {
+		if s.table != nil {
 			continue
 		}
-		if s.table == nil && !headed {
-			fmt.Printf("| what | ours | theirs | ratio: median (least to greatest) of %d rounds | wanted |\n|---|---|---|---|---|\n", *rounds)
-			headed = true
+		fmt.Fprintf(os.Stderr, "bench: %s (%d of %d)\n", s.name, i+1, len(chosen))
+		if err := s.run(b, &compared); err != nil {
+			compared.print(os.Stdout) // what is finished is not lost
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if err := s.run(b, *rounds); err != nil {
+	}
+	compared.print(os.Stdout)
+	for i, s := range chosen {
+		if s.table == nil {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s (%d of %d)\n", s.name, i+1, len(chosen))
+		if err := s.table(b); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}

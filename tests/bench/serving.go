@@ -25,7 +25,7 @@ var servingSuites = []suite{
 		name: "serve-simulated", measure: measureSimulated,
 		rows: []row{
 			{"64 callers, simulated GPU with a network of 1 ms a batch of 8, against the ideal", "64 rate", "ideal", more, "0.97 or more"},
-			{"p99 of the same, simulated GPU, against 3 batches", "64 p99", "three", faster, "1 or more, which [cannot be](#under-load)"},
+			{"p99 of 64 callers on that simulated GPU against 3 batches", "64 p99", "three", faster, "1 or more, which [cannot be](#under-load)"},
 			{"p99 of 16 callers on that simulated GPU against 3 batches", "16 p99", "three", faster, ""},
 			{"one caller's answer on that simulated GPU against a batch", "1 p50", "one", onTop, "+60 us or less"},
 		},
@@ -85,8 +85,8 @@ func batcherSuite(n servedNet, rate, p99, own string) suite {
 		name: "serve-batcher-" + n.name, measure: func(b *bench, _ any) (figures, error) { return b.measureBatcher(n) },
 		rows: []row{
 			{"64 callers, " + n.words + " at 64x64 on the CPU, against an asyncio batcher in Python", "rate", "batcher rate", more, rate},
-			{"p99 of the same", "p99", "batcher p99", faster, p99},
-			{"computed for a picture beside the network", "own", "batcher own", faster, own},
+			{"p99 of 64 callers, " + n.words + ", against the asyncio batcher", "p99", "batcher p99", faster, p99},
+			{"computed for a picture beside the network, " + n.words + ", against the asyncio batcher", "own", "batcher own", faster, own},
 		},
 	}
 }
@@ -97,11 +97,11 @@ func tritonSuite(n servedNet, rate, p99, own string) suite {
 		measure: func(b *bench, both any) (figures, error) { return b.measureTriton(n, both.(*bothServers)) },
 		rows: []row{
 			{"64 callers with JPEGs, " + n.words + ": `Detect` in the program against Triton's python backend over HTTP", "rate", "triton rate", more, rate},
-			{"p99 of the same", "p99", "triton p99", faster, p99},
-			{"computed for a picture beside the network", "own", "triton own", faster, own},
-			{"examples/server over HTTP against the same", "http rate", "triton rate", more, ""},
-			{"p99 of the same", "http p99", "triton p99", faster, ""},
-			{"computed for a picture beside the network", "http own", "triton own", faster, ""},
+			{"p99 of `Detect` in the program, " + n.words + ", against Triton", "p99", "triton p99", faster, p99},
+			{"computed for a picture beside the network: `Detect` in the program, " + n.words + ", against Triton", "own", "triton own", faster, own},
+			{"64 callers with JPEGs, " + n.words + ": examples/server over HTTP against Triton's python backend", "http rate", "triton rate", more, ""},
+			{"p99 of examples/server, " + n.words + ", against Triton", "http p99", "triton p99", faster, ""},
+			{"computed for a picture beside the network: examples/server, " + n.words + ", against Triton", "http own", "triton own", faster, ""},
 		},
 	}
 }
@@ -115,7 +115,7 @@ func plainSuite(name string, model func(*bench) string, imgsz int, seconds float
 		},
 		rows: []row{
 			{"`Detect` from 8 goroutines, " + name + " on 1080p pictures, against the best plain loop over ONNX Runtime", "rate", "loop", more, "1 or more"},
-			{"the same against two such loops at once, one thread each", "rate", "two loops", more, ""},
+			{"`Detect` from 8 goroutines, " + name + " on 1080p pictures, against two such loops at once, one thread each", "rate", "two loops", more, ""},
 		},
 	}
 }

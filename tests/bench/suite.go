@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"slices"
+	"strings"
 )
 
 // figures are what one round measured, by name.
@@ -23,12 +25,39 @@ type suite struct {
 	table func(b *bench) error
 }
 
-// row compares two figures.
+// row compares two figures. No two rows are called the same.
 type row struct {
 	what         string
 	ours, theirs string // figures
 	ratio        ratio
 	wanted       string
+}
+
+// tables are the rows that were measured, as lines of Markdown: those that matter
+// most, in mattersMost's order, and the rest.
+type tables struct {
+	rounds  int
+	matters [len(mattersMost)]string
+	rest    []string
+}
+
+func (t *tables) add(r row, line string) {
+	if i := slices.Index(mattersMost[:], r.what); i >= 0 {
+		t.matters[i] = line
+	} else {
+		t.rest = append(t.rest, line)
+	}
+}
+
+// print leaves out what was not measured.
+func (t *tables) print(w io.Writer) {
+	measured := slices.DeleteFunc(slices.Clone(t.matters[:]), func(line string) bool { return line == "" })
+	for _, lines := range [][]string{measured, t.rest} {
+		if len(lines) > 0 {
+			fmt.Fprintf(w, "| what | ours | theirs | ratio: median (least to greatest) of %d rounds | wanted |\n|---|---|---|---|---|\n%s\n\n",
+				t.rounds, strings.Join(lines, "\n"))
+		}
+	}
 }
 
 // ratio is how a row's two figures are compared.
@@ -83,10 +112,8 @@ func (r ratio) figure(v float64) string {
 	return fmt.Sprintf("%.2f s", v)
 }
 
-func (s suite) run(b *bench, rounds int) error {
-	if s.table != nil {
-		return s.table(b)
-	}
+// run measures a suite round by round and adds its rows.
+func (s suite) run(b *bench, t *tables) error {
 	var prepared any
 	if s.prepare != nil {
 		made, done, err := s.prepare(b)
@@ -96,7 +123,7 @@ func (s suite) run(b *bench, rounds int) error {
 		defer done()
 		prepared = made
 	}
-	all := make([]figures, rounds)
+	all := make([]figures, t.rounds)
 	for i := range all {
 		turns := map[string][]float64{}
 		for range max(s.turns, 1) {
@@ -119,8 +146,8 @@ func (s suite) run(b *bench, rounds int) error {
 			ours, theirs = append(ours, f[r.ours]), append(theirs, f[r.theirs])
 			ratios = append(ratios, r.ratio.of(f[r.ours], f[r.theirs]))
 		}
-		fmt.Printf("| %s | %s | %s | **%s** (%s to %s) | %s |\n", r.what, r.ratio.figure(median(ours)), r.ratio.figure(median(theirs)),
-			r.ratio.text(median(ratios)), r.ratio.text(slices.Min(ratios)), r.ratio.text(slices.Max(ratios)), r.wanted)
+		t.add(r, fmt.Sprintf("| %s | %s | %s | **%s** (%s to %s) | %s |", r.what, r.ratio.figure(median(ours)), r.ratio.figure(median(theirs)),
+			r.ratio.text(median(ratios)), r.ratio.text(slices.Min(ratios)), r.ratio.text(slices.Max(ratios)), r.wanted))
 	}
 	return nil
 }
