@@ -34,11 +34,11 @@ help: ## this list
 setup: ## fetch what a build needs into build/deps
 	@build/setup.sh build
 
-library: setup
+library: setup ## the C++ half that Go links: build/out/lib
 	@cmake --preset release >$(OUT)/cmake.log || { cat $(OUT)/cmake.log; exit 1; }
 	@cmake --build --preset release
 
-build: library ## build/out/bin/trtdet
+build: library ## the program: build/out/bin/trtdet
 	@# the tag leaves out cli's writer of manual pages, whose start costs each process more than a millisecond
 	@$(RUN) build/progress.sh trtdet go build -v -trimpath -tags urfave_cli_no_docs $(GO_FLAGS) -o $(OUT)/bin/trtdet ./cmd/trtdet
 
@@ -46,19 +46,19 @@ simgpu: library ## the simulated GPU that tests run on where there is none: buil
 	@cmake --preset release -DTRTDET_SIMGPU=ON >$(OUT)/cmake.log || { cat $(OUT)/cmake.log; exit 1; }
 	@cmake --build --preset release --target simgpu simgpu_nvml simgpu_tensorrt
 
-install: build ## trtdet, and what a Go module of your own is built with, into PREFIX (/usr/local)
+install: build ## trtdet, what it loads, and what a Go module of your own is built with, into PREFIX (/usr/local)
 	@build/install.sh "$(PREFIX)"
 
 demo: build ## build an engine from the model that the repository carries, and find objects in pictures
 	@build/demo.sh
 
-setup-test:
+setup-test: ## fetch what a build and the tests need
 	@build/setup.sh test
 
-setup-lint:
+setup-lint: ## fetch what a build and the linters need
 	@build/setup.sh build lint
 
-nets: setup-test
+nets: setup-test ## the nets that the tests run, of every kind and layout: build/out/nets
 	@$(RUN) build/test.sh --nets
 
 test: setup-test build ## set up for tests and run them
@@ -68,14 +68,14 @@ test-full: setup-test build ## every test, the long ones too: race detector, san
 	@$(RUN) build/test.sh --full $(GO_FLAGS)
 	@$(RUN) build/fuzz.sh $(FUZZTIME)
 
-lint: setup-lint library ## gofmt, go vet, staticcheck, clang-format, clang-tidy, ruff, shellcheck
+lint: setup-lint library ## gofmt, go vet, staticcheck, clang-format, clang-tidy, ruff, shellcheck, and that no test measures the clock
 	@$(RUN) build/lint.sh
 
-bench: setup-test build simgpu ## trtdet beside others, as docs/benchmarks.md has it
+bench: setup-test build simgpu ## trtdet beside others, as docs/benchmarks.md has it, in ROUNDS rounds (5)
 	@build/setup.sh test bench
 	@$(RUN) go run ./tests/bench -rounds $(ROUNDS)
 
-microbench: build simgpu ## Go's benchmarks of single functions, BENCHTIME each
+microbench: build simgpu ## Go's benchmarks of single functions, BENCHTIME (1s) each
 	@$(RUN) go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(GO_FLAGS) ./...
 
 gpu-pack: setup-test build nets ## a folder for a machine with a GPU and nothing else: programs, tests, models, TensorRT 10
@@ -90,7 +90,7 @@ gpu-bench: setup-test build nets ## on the same: pictures a second, beside PyTor
 	@$(RUN) build/gpu/pack.sh --tree $(GO_FLAGS)
 	@RESULTS=$(OUT)/gpu/results $(OUT)/gpu/tree/build/gpu/run.sh bench
 
-fuzz: build ## each fuzz target for FUZZTIME
+fuzz: build ## each fuzz target for FUZZTIME (30s)
 	@$(RUN) build/fuzz.sh $(FUZZTIME)
 
 clean: ## remove what was made

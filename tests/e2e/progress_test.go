@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -147,5 +148,27 @@ func TestContainerSetUp(t *testing.T) {
 		if !strings.Contains(dockerfile, " "+script+" ") {
 			t.Errorf("build/docker/Dockerfile does not copy %s before it runs build/setup.sh", script)
 		}
+	}
+}
+
+// make help names every target.
+func TestHelpOfMake(t *testing.T) {
+	_, phony, _ := strings.Cut(read(t, filepath.Join(top, "Makefile")), "\n.PHONY: ")
+	phony, _, _ = strings.Cut(phony, "\n")
+	list := exec.Command("make", "--no-print-directory", "help")
+	list.Dir = top
+	var told []string
+	for line := range strings.Lines(output(t, list)) {
+		if words := strings.Fields(line); len(words) < 3 {
+			t.Errorf("of a target nothing is said: %q", line)
+		} else {
+			told = append(told, words[0])
+		}
+	}
+	targets := strings.Fields(phony)
+	slices.Sort(told)
+	slices.Sort(targets)
+	if !slices.Equal(told, targets) {
+		t.Errorf("make help has\n%q, the Makefile\n%q", told, targets)
 	}
 }
