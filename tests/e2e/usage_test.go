@@ -153,14 +153,3 @@ func TestVersion(t *testing.T) {
 		}
 	}
 }
-
-func TestCompletion(t *testing.T) {
-	for _, shell := range []string{"bash", "zsh", "fish"} {
-		o := must(t, "", "completion", shell)
-		for _, w := range []string{"trtdet", "conf-thres", "timing-cache"} {
-			if !strings.Contains(o.stdout, w) {
-				t.Errorf("completion %s lacks %q", shell, w)
-			}
-		}
-	}
-}
