@@ -24,6 +24,10 @@ import (
 const (
 	exitFailed = 1 // something could not be read, built or run
 	exitUsage  = 2 // the command line is wrong
+	// exitSignal and a signal's number are the status of a command that the signal
+	// ended, as a shell counts it: 130 after Ctrl+C, 143 after SIGTERM, 129 after
+	// SIGHUP, 141 where nobody reads standard output any more.
+	exitSignal = 128
 )
 
 // usageError is a wrong command line.
@@ -39,18 +43,37 @@ var errReported = errors.New("")
 // grace is how long a command may take to end once it is told to.
 const grace = 5 * time.Second
 
+// interruption is the signal that a command ends by.
+type interruption syscall.Signal
+
+func (interruption) Error() string { return "interrupted" }
+
+func (i interruption) status() int { return exitSignal + int(i) }
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, func() {
-		stop() // a second Ctrl+C ends the program at once
-		// some calls cannot be interrupted: ONNX Runtime taking a network in, a read from a dead disk
-		time.Sleep(grace)
-		fmt.Fprintf(os.Stderr, "trtdet: interrupted: what it waited for did not end within %s\n", grace)
-		os.Exit(exitFailed)
-	})
+	ctx := untilSignal(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	// a reader that goes away is an error of the write, not the end of the program in the middle of saving a picture
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// untilSignal returns a context that the first of the signals cancels, with an
+// interruption as its cause. The program ends some time later whatever it does,
+// and a second signal ends it at once.
+func untilSignal(signals ...os.Signal) context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	come := make(chan os.Signal, 1)
+	signal.Notify(come, signals...)
+	go func() {
+		by := interruption((<-come).(syscall.Signal))
+		signal.Stop(come)
+		cancel(by)
+		// some calls cannot be interrupted: ONNX Runtime taking a network in, a read from a dead disk
+		time.Sleep(grace)
+		fmt.Fprintf(os.Stderr, "trtdet: interrupted: what it waited for did not end within %s\n", grace)
+		os.Exit(by.status())
+	}()
+	return ctx
 }
 
 // run is the whole program but for the process around it.
@@ -61,17 +84,28 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		err = app.RunContext(ctx, args)
 	}
-	if out.err != nil {
+	by, interrupted := context.Cause(ctx).(interruption)
+	switch {
+	case interrupted && (err != nil || out.err != nil):
+		err = by
+	case errors.Is(out.err, syscall.EPIPE) && (err == nil || errors.Is(err, syscall.EPIPE)):
+		return interruption(syscall.SIGPIPE).status() // its reader has read enough, as head has: no error
+	case out.err != nil:
 		err = fmt.Errorf("writing to standard output: %w", whyUnwritten(out.err))
-	}
-	if ctx.Err() != nil && err != nil {
-		err = errors.New("interrupted")
 	}
 	if err == nil {
 		return 0
 	}
 	if !errors.Is(err, errReported) {
 		fmt.Fprintln(console, "trtdet: "+errorText(err))
+	}
+	return status(err)
+}
+
+// status is the exit status that an error has.
+func status(err error) int {
+	if by := interruption(0); errors.As(err, &by) {
+		return by.status()
 	}
 	if usage := (usageError{}); errors.As(err, &usage) {
 		return exitUsage
@@ -81,9 +115,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // whyUnwritten words what a write to standard output ended in.
 func whyUnwritten(err error) error {
-	if errors.Is(err, syscall.EPIPE) {
-		return errors.New("its reader has closed it; what follows is lost")
-	}
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
 		return path.Err
 	}

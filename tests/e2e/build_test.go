@@ -231,7 +231,7 @@ func TestBuildIsInterrupted(t *testing.T) {
 					}
 				}
 				p.signal(t, s)
-				if o := p.end(t); o.status != 1 || !strings.HasSuffix(o.stderr, "trtdet: interrupted\n") || o.stdout != "" {
+				if o := p.end(t); o.status != 128+int(s) || !strings.HasSuffix(o.stderr, "trtdet: interrupted\n") || o.stdout != "" {
 					t.Errorf("exit status %d: %s", o.status, o.stderr)
 				}
 				noProcess(t, dir)

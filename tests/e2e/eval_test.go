@@ -312,7 +312,7 @@ func TestEvalIntoAPipe(t *testing.T) {
 				p.until(t, "the pipe is full", func() bool { return unread() == os.Getpagesize() })
 			}
 			p.signal(t, syscall.SIGINT)
-			if o := p.end(t); o.status != 1 || !strings.HasPrefix(o.stderr, "trtdet: interrupted") {
+			if o := p.end(t); o.status != 130 || !strings.HasPrefix(o.stderr, "trtdet: interrupted") {
 				t.Errorf("exit status %d: %s", o.status, o.stderr)
 			}
 		})

@@ -334,7 +334,7 @@ func TestRunIsInterrupted(t *testing.T) {
 			p.until(t, "results come", func() bool { return strings.Count(p.stdout.String(), "\n") > 2 })
 			p.signal(t, syscall.SIGINT)
 			o := p.end(t)
-			if o.status != 1 || o.stderr != "trtdet: interrupted\n" {
+			if o.status != 130 || o.stderr != "trtdet: interrupted\n" {
 				t.Errorf("exit status %d: %s", o.status, o.stderr)
 			}
 			if !strings.HasSuffix(o.stdout, "\n") {
