@@ -33,6 +33,9 @@ type Benchmark struct {
 	// shared batches; otherwise each was about a whole batch.
 	Singly bool           `json:"singly"`
 	Runs   []BenchmarkRun `json:"runs"`
+	// Missing are the loads that were asked for and not measured, in words: an error
+	// or a signal came before them.
+	Missing []string `json:"missing,omitempty"`
 }
 
 // BenchmarkRun is one load that was measured.
@@ -144,9 +147,9 @@ func (b *Benchmark) Write(format string, w io.Writer) error {
 	case "json":
 		return writeJSON(w, b)
 	case "md":
-		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n\n%s\n", b.about(), b.rates().RenderMarkdown(), b.words(), b.stages().RenderMarkdown())
+		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n\n%s\n%s", b.about(), b.rates().RenderMarkdown(), b.words(), b.stages().RenderMarkdown(), b.missing())
 	case "table":
-		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n\n%s\n", b.about(), b.rates().Render(), b.words(), b.stages().Render())
+		_, err = fmt.Fprintf(w, "%s\n\n%s\n\n%s\n\n%s\n%s", b.about(), b.rates().Render(), b.words(), b.stages().Render(), b.missing())
 	default:
 		return fmt.Errorf("format %q is none of %s", format, strings.Join(BenchmarkFormats, ", "))
 	}
@@ -195,6 +198,14 @@ func (b *Benchmark) unanswered() string {
 		}
 	}
 	return said
+}
+
+// missing lists what the tables lack.
+func (b *Benchmark) missing() string {
+	if len(b.Missing) == 0 {
+		return ""
+	}
+	return "\nNot measured: " + strings.Join(b.Missing, "; ") + ".\n"
 }
 
 // memoryWords say what images might take at most.

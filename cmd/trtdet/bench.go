@@ -44,7 +44,7 @@ func benchCommand() *cli.Command {
 			"with it batches arrive at random, so many pictures a second, whether or not the model keeps up. With --singly\n" +
 			"callers hand in one picture at a time, as those of a server do, and what waits shares batches. Pictures are in\n" +
 			"memory already, as pixels or, with --encoded, as the files that they were; reading from the disk is not\n" +
-			"measured. docs/library.md says how to read the tables.\n\n" +
+			"measured. What was measured before an error or Ctrl+C is printed. docs/library.md says how to read the tables.\n\n" +
 			"Examples:\n" +
 			"  trtdet bench best.engine --batch 1,8,32 --slots 1,2 --graphs on,off\n" +
 			"  trtdet bench best.engine --batch 8 --rate 500,1000,2000 --duration 30s\n" +
@@ -107,26 +107,56 @@ func benchmark(c *cli.Context) error {
 		Model: c.Args().First(), Threads: cmp.Or(options.Threads, runtime.GOMAXPROCS(0)), Pictures: l.picturesInWords, Singly: l.singly,
 		JPEG: jpegDecoder(), Encoded: c.Bool("encoded"),
 	}
-	defer l.console.show("")
-	for _, slots := range l.slots {
-		for _, graphs := range l.graphs {
-			for _, batch := range l.batches {
-				o := *options
-				o.Slots, o.NoGraphs, o.Batch = slots, !graphs, batch // calls of as many do not share one
-				o.QueueLimit = bench.MaxWaiting * batch
-				for _, o.MaxDelay = range l.delays {
-					if err := l.measureModel(c.Context, r, o); err != nil {
-						return err
-					}
-				}
-			}
-			if r.Device == "cpu" {
-				break // it has no graphs
+	err = l.measureAll(c.Context, r, options)
+	l.console.show("")
+	if len(r.Runs) == 0 {
+		return err
+	}
+	// what was measured is not lost with what was not
+	if unwritten := r.Write(c.String("format"), c.App.Writer); err == nil {
+		err = unwritten
+	}
+	return err
+}
+
+// measureAll measures each load on the model opened in each way, up to the first
+// that fails; r.Missing are that one and those behind it.
+func (l *loads) measureAll(ctx context.Context, r *report.Benchmark, options *engine.Options) error {
+	var failed error
+	for _, o := range l.ways(options) {
+		if r.Device == "cpu" && o.NoGraphs == l.graphs[0] {
+			continue // it has no graphs: this is an earlier one again
+		}
+		before := len(r.Runs)
+		if failed == nil {
+			failed = l.measureModel(ctx, r, o)
+		}
+		if failed != nil {
+			for _, demand := range l.demands[len(r.Runs)-before:] {
+				r.Missing = append(r.Missing, loadName(newRun(r, o, demand)))
 			}
 		}
 	}
-	l.console.show("")
-	return r.Write(c.String("format"), c.App.Writer)
+	return failed
+}
+
+// ways are the options that the model is opened with.
+func (l *loads) ways(options *engine.Options) []engine.Options {
+	var ways []engine.Options
+	for _, slots := range l.slots {
+		for _, graphs := range l.graphs {
+			for _, batch := range l.batches {
+				for _, delay := range l.delays {
+					o := *options
+					o.Slots, o.NoGraphs, o.MaxDelay = slots, !graphs, delay
+					o.Batch = batch // calls of as many do not share one
+					o.QueueLimit = bench.MaxWaiting * batch
+					ways = append(ways, o)
+				}
+			}
+		}
+	}
+	return ways
 }
 
 func parseLoads(c *cli.Context) (*loads, error) {
@@ -302,42 +332,59 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 	callers := 2 * load.Running
 	for _, demand := range l.demands {
 		load.Rate, load.Concurrency = demand.Rate, demand.Concurrency
-		run := report.BenchmarkRun{
-			Batch: o.Batch, Slots: d.Slots(), Rate: load.Rate, MaxDelay: float64(o.MaxDelay) / float64(time.Millisecond),
-		}
 		if load.Rate == 0 {
 			load.Concurrency = cmp.Or(load.Concurrency, callers)
-			run.Concurrency = load.Concurrency
 		}
-		if r.Device != "cpu" {
-			graphs := !o.NoGraphs
-			run.Graphs = &graphs
-		}
-		if err := l.measure(ctx, d, timed, load, &run); err != nil {
+		run := newRun(r, o, load)
+		run.Slots = d.Slots()
+		if err := l.measure(ctx, d, timed, load, run); err != nil {
 			return err
 		}
 		run.SetMemory(d.Stats())
-		r.Runs = append(r.Runs, run)
+		r.Runs = append(r.Runs, *run)
 	}
 	return nil
+}
+
+// newRun is a load on a model that is opened in one way. What nobody asked for is
+// 0.
+func newRun(r *report.Benchmark, o engine.Options, load bench.Load) *report.BenchmarkRun {
+	run := &report.BenchmarkRun{
+		Batch: o.Batch, Slots: o.Slots, Rate: load.Rate, Concurrency: load.Concurrency,
+		MaxDelay: float64(o.MaxDelay) / float64(time.Millisecond),
+	}
+	if r.Device != "cpu" {
+		graphs := !o.NoGraphs
+		run.Graphs = &graphs
+	}
+	return run
+}
+
+// loadName is a run in the words of bench's flags.
+func loadName(run *report.BenchmarkRun) string {
+	name := fmt.Sprintf("batch %d", run.Batch)
+	if run.Slots > 0 {
+		name += fmt.Sprintf(", slots %d", run.Slots)
+	}
+	if run.Concurrency > 0 {
+		name += ", " + count(run.Concurrency, "caller")
+	}
+	if run.Graphs != nil {
+		name += map[bool]string{true: ", graphs", false: ", no graphs"}[*run.Graphs]
+	}
+	if run.Rate > 0 {
+		name += fmt.Sprintf(", %g/s", run.Rate)
+	}
+	if run.MaxDelay > 0 {
+		name += fmt.Sprintf(", held %g ms", run.MaxDelay)
+	}
+	return name
 }
 
 // measure puts one load on a model. The network's own rate is measured before
 // and after, so that a machine which slows down does so for both.
 func (l *loads) measure(ctx context.Context, d, timed *engine.Detector, load bench.Load, run *report.BenchmarkRun) error {
-	what := fmt.Sprintf("batch %d, slots %d", run.Batch, run.Slots)
-	if run.Concurrency > 0 {
-		what += ", " + count(run.Concurrency, "caller")
-	}
-	if run.Graphs != nil {
-		what += map[bool]string{true: ", graphs", false: ", no graphs"}[*run.Graphs]
-	}
-	if run.Rate > 0 {
-		what += fmt.Sprintf(", %g/s", run.Rate)
-	}
-	if run.MaxDelay > 0 {
-		what += fmt.Sprintf(", held %g ms", run.MaxDelay)
-	}
+	what := loadName(run)
 	l.say(what)
 	before, err := d.NetworkRate(ctx, run.Batch, load.Duration/4)
 	if err != nil {

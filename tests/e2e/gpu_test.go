@@ -5,7 +5,9 @@ import (
 	"math"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/trtdet/trtdet/report"
@@ -65,6 +67,37 @@ func TestEngineOnGPU(t *testing.T) {
 		}
 	}
 	fails(t, dir, 2, []string{"--batch 8", "4 pictures at most"}, "bench", "m.engine", "--batch", "8", "--duration", "100ms")
+	// what was measured before stays
+	o = call(t, dir, "", "bench", "m.engine", "--batch", "1,8", "--rate", "100,200", "--duration", "100ms", "--warmup", "0s", "--format", "json")
+	b = report.Benchmark{}
+	if err := json.Unmarshal([]byte(o.stdout), &b); err != nil || o.status != 2 || len(b.Runs) != 2 ||
+		!slices.Equal(b.Missing, []string{"batch 8, graphs, 100/s", "batch 8, graphs, 200/s"}) {
+		t.Errorf("exit status %d, %v, %d runs without %q", o.status, err, len(b.Runs), b.Missing)
+	}
+}
+
+// A benchmark that is interrupted prints what it has, and says what it lacks.
+func TestBenchIsInterrupted(t *testing.T) {
+	for _, format := range []string{"table", "json", "md"} {
+		p := begin(t, t.TempDir(), "bench", carried(), "--imgsz", "64", "--batch", "1,2,4,8", "--graphs", "on,off", "--duration", "1s", "--warmup", "0s",
+			"--format", format)
+		p.until(t, "the first row is measured", func() bool { return strings.Contains(p.stderr.String(), "measuring batch 2,") })
+		p.signal(t, syscall.SIGINT)
+		o := p.end(t)
+		if o.status != 130 || !strings.HasSuffix(o.stderr, "\ntrtdet: interrupted\n") {
+			t.Errorf("exit status %d: %s", o.status, o.stderr)
+		}
+		if format != "json" {
+			if !strings.Contains(o.stdout, "pictures/s") || !strings.Contains(o.stdout, "2 callers") || !strings.HasSuffix(o.stdout, "; batch 8.\n") {
+				t.Errorf("%s", o.stdout)
+			}
+			continue
+		}
+		var b report.Benchmark
+		if err := json.Unmarshal([]byte(o.stdout), &b); err != nil || len(b.Runs) == 0 || len(b.Runs)+len(b.Missing) != 4 {
+			t.Errorf("%v, %d runs without %q", err, len(b.Runs), b.Missing)
+		}
+	}
 }
 
 // sameFigures wants the mAP of the CPU, of images that were resized alike.
