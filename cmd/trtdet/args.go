@@ -21,7 +21,7 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 	for _, arg := range before {
 		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		if findFlag(slices.Concat(app.Flags, []cli.Flag{cli.HelpFlag, cli.VersionFlag}), name) == nil {
-			return nil, usagef("there is no flag %s here; see trtdet --help", arg)
+			return nil, unknownFirst(app, arg)
 		}
 	}
 	if at == 0 {
@@ -41,14 +41,16 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 			break
 		}
 		if arg == "-" || !strings.HasPrefix(arg, "-") {
+			if err := setting(app, command, arg); err != nil {
+				return nil, err
+			}
 			arguments = append(arguments, arg)
 			continue
 		}
 		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		f := findFlag(known, name)
 		if f == nil {
-			return nil, usagef("%s: there is no flag %s%s; see trtdet %[1]s --help",
-				command.Name, strings.SplitN(arg, "=", 2)[0], suggestion(cli.SuggestFlag(command.Flags, name, false)))
+			return nil, unknownFlag(app, command, arg)
 		}
 		if slices.Contains(cli.HelpFlag.Names(), name) {
 			return slices.Concat(args[:at+1], []string{"--help"}), nil

@@ -182,7 +182,7 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *console) *cli.App {
 		},
 		Action: func(c *cli.Context) error {
 			if name := c.Args().First(); name != "" {
-				return usagef("there is no command %q; see trtdet --help. %s", name, cli.SuggestCommand(c.App.Commands, name))
+				return unknownCommand(c.App, name)
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -198,11 +198,4 @@ func newApp(stdin io.Reader, stdout io.Writer, stderr *console) *cli.App {
 	}
 	cli.VersionPrinter = func(c *cli.Context) { printVersion(c.App.Writer) }
 	return app
-}
-
-func suggestion(name string) string {
-	if name == "" {
-		return ""
-	}
-	return fmt.Sprintf(", did you mean %s?", strings.TrimSpace(name))
 }
