@@ -216,13 +216,12 @@ func (c *core) close() error {
 
 // setNMS settles what is kept of the candidates.
 func (c *core) setNMS(o *Options) error {
-	for _, class := range o.Classes {
-		if class < 0 || class >= c.spec.Head.Classes {
-			return fmt.Errorf("class %d does not exist, the model has classes 0 to %d", class, c.spec.Head.Classes-1)
-		}
+	classes, err := classIDs(&c.spec, o.Classes, o.ClassNames)
+	if err != nil {
+		return err
 	}
 	c.nms = decode.NMSOptions{
-		IoU: c.spec.Thresholds.IoU, MaxDet: o.MaxDet, Classes: o.Classes, Agnostic: o.AgnosticNMS, Selected: c.spec.Head.Selected(),
+		IoU: c.spec.Thresholds.IoU, MaxDet: o.MaxDet, Classes: classes, Agnostic: o.AgnosticNMS, Selected: c.spec.Head.Selected(),
 	}
 	if c.nms.MaxDet == 0 {
 		c.nms.MaxDet = DefaultMaxDet

@@ -128,7 +128,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"a GPU that is not there", carried, Options{Device: Device{CUDA: []int{0}}}, ErrNoGPU, "--device cpu"},
 		{"an engine", "model.engine", Options{}, ErrNoGPU, "trtdet run MODEL.onnx"},
 		{"an engine on the CPU", "model.engine", Options{Device: Device{CPU: true}}, ErrNoGPU, "a GPU only"},
-		{"a class that is not there", carried, Options{Classes: []int{12}}, nil, "classes 0 to 11"},
+		{"a class that is not there", carried, Options{Classes: []int{12}}, nil, "classes 0 to 11: dog, cat, car"},
+		{"a class of another name", carried, Options{Classes: []int{1}, ClassNames: []string{"car", "bus"}}, nil, "class bus does not exist"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d, err := Open(c.path, &c.options)

@@ -45,8 +45,10 @@ type Options struct {
 	MaxDelay time.Duration
 	// MaxDet is the most detections kept in a picture; 0 means 1000.
 	MaxDet int
-	// Classes keeps only these class indices; empty keeps all.
-	Classes []int
+	// Classes and ClassNames keep only these classes, by index and by name; both
+	// empty keep all. One that the model does not have is an *UnknownClassError.
+	Classes    []int
+	ClassNames []string
 	// AgnosticNMS lets a box suppress boxes of other classes.
 	AgnosticNMS bool
 	// MultiLabel lets a prediction become a detection of each class whose score

@@ -25,7 +25,8 @@ var ErrNoPictures = errors.New("no pictures")
 // in it), a pattern with *, ?, [...] or ** its matches, and "-" a list of
 // paths on stdin, one a line. An argument that names nothing yields itself with
 // an error, and the next argument follows. A file named outright is read
-// whatever it is called.
+// whatever it is called, unless that is a video's name: what is no image yet is
+// an error that wraps ErrNotImages.
 func Sources(args []string, stdin io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for _, arg := range args {
@@ -41,6 +42,9 @@ func Sources(args []string, stdin io.Reader) iter.Seq2[string, error] {
 func expand(arg string, stdin io.Reader) iter.Seq2[string, error] {
 	if arg == "-" {
 		return lines(stdin)
+	}
+	if err := foreign(arg); err != nil {
+		return list(arg, nil, err)
 	}
 	info, err := os.Stat(arg)
 	switch {
@@ -126,7 +130,7 @@ func lines(r io.Reader) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		scanner := bufio.NewScanner(r)
 		for scanner.Scan() {
-			if path := strings.TrimRight(scanner.Text(), "\r"); path != "" && !yield(path, nil) {
+			if path := strings.TrimRight(scanner.Text(), "\r"); path != "" && !yield(path, foreign(path)) {
 				return
 			}
 		}

@@ -14,7 +14,7 @@ func TestSources(t *testing.T) {
 	t.Chdir(dir)
 	for _, name := range []string{
 		"b.jpg", "a.PNG", "notes.txt", "deep/er/c.webp", "deep/d.tiff", "odd[1].jpg", "empty/readme.md",
-		"old[1]*/e.jpg", "old[1]*/sub/f.jpg", "old1/g.jpg",
+		"old[1]*/e.jpg", "old[1]*/sub/f.jpg", "old1/g.jpg", "films/it's.MP4", "7",
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
@@ -46,6 +46,10 @@ func TestSources(t *testing.T) {
 		{"several, in order", []string{"b.jpg", "-", "a.PNG"}, "x.jpg\n", []string{"b.jpg", "x.jpg", "a.PNG"}, nil},
 		{"an empty folder, then a file", []string{"empty", "b.jpg"}, "", []string{"empty", "b.jpg"}, ErrNoPictures},
 		{"a pattern without matches", []string{"*.bmp"}, "", []string{"*.bmp"}, ErrNoPictures},
+		{"a video", []string{"films/it's.MP4", "b.jpg"}, "", []string{"films/it's.MP4", "b.jpg"}, ErrNotImages},
+		{"a list with a video", []string{"-"}, "b.jpg\nfilms/it's.MP4\n", []string{"b.jpg", "films/it's.MP4"}, ErrNotImages},
+		{"a file that is called like a camera", []string{"7"}, "", []string{"7"}, nil},
+		{"a video that is not there is passed on", []string{"x.mp4"}, "", []string{"x.mp4"}, nil},
 		{"a broken pattern", []string{"[a"}, "", []string{"[a"}, errors.New("syntax error in pattern")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,6 +71,34 @@ func TestSources(t *testing.T) {
 				t.Errorf("error %v, want %v", first, c.err)
 			}
 		})
+	}
+}
+
+// What is no image is answered with the command that makes images of it.
+func TestForeignSources(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"in.mp4", "my film.avi"} {
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const makes = " frames/%06d.jpg makes images of it"
+	for source, want := range map[string]string{
+		"in.mp4":                    "a video is not read here yet: mkdir -p frames && ffmpeg -i in.mp4" + makes,
+		"my film.avi":               "ffmpeg -i 'my film.avi'" + makes,
+		"0":                         "a camera is not read here yet: mkdir -p frames && ffmpeg -f v4l2 -i /dev/video0" + makes,
+		"rtsp://u:p@10.0.0.1/live":  "a stream is not read here yet: mkdir -p frames && ffmpeg -i rtsp://u:p@10.0.0.1/live" + makes,
+		"RTMP://host/live":          "a stream is not read here yet",
+		"https://host/a/in.mp4?x=1": "a stream is not read here yet: mkdir -p frames && ffmpeg -i 'https://host/a/in.mp4?x=1'" + makes,
+		"http://host/dog.jpg":       "curl -fO http://host/dog.jpg fetches an image",
+	} {
+		err := CheckSources([]string{"-", "b.jpg", source})
+		if !errors.Is(err, ErrNotImages) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", source, err, want)
+		}
+	}
+	if err := CheckSources([]string{"-", "", "b.jpg", ".", "*.jpg", "**://x", "missing.mp4", "file:///x.jpg", "c://x"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -31,13 +31,12 @@ type Writer interface {
 // Formats are the names NewWriter takes.
 var Formats = []string{"table", "jsonl", "coco", "csv"}
 
-// NewWriter returns the writer for a format. classWidth is the longest class
-// name in characters, for the table's columns. Records with Err appear in
-// jsonl and in the table; COCO and CSV have no place for them.
-func NewWriter(format string, w io.Writer, classWidth int) (Writer, error) {
+// NewWriter returns the writer for a format; o is the table's. Records with Err
+// appear in jsonl; the other formats have no place for them.
+func NewWriter(format string, w io.Writer, o TableOptions) (Writer, error) {
 	switch format {
 	case "table":
-		return newTable(w, classWidth), nil
+		return newTable(w, o), nil
 	case "jsonl":
 		return newJSONLines(w), nil
 	case "coco":

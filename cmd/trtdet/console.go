@@ -58,10 +58,28 @@ func (c *console) show(status string) {
 
 // width is the terminal's in columns.
 func (c *console) width() int {
-	if f, ok := c.w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return width
-		}
+	if width := columns(c.w); width > 0 {
+		return width
 	}
 	return 80
+}
+
+// columns is the width of the terminal that is written to, 0 where it is none.
+func columns(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return max(width, 0)
+		}
+	}
+	return 0
+}
+
+// isFile reports whether what is written stays in a file.
+func isFile(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
 }

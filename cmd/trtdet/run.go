@@ -1,15 +1,21 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/model"
 	"github.com/trtdet/trtdet/pipeline"
 	"github.com/trtdet/trtdet/report"
 )
@@ -20,16 +26,18 @@ func runCommand() *cli.Command {
 		Usage:     "find objects in pictures",
 		ArgsUsage: "MODEL SOURCE...",
 		Description: "SOURCE is an image (JPEG, PNG, WebP, BMP, TIFF, GIF, PNM; docs/images.md), a folder, a pattern, or - for a\n" +
-			"list of paths on standard input. Annotated pictures go to runs/detect/exp, exp2, ...\n\n" +
+			"list of paths on standard input. Annotated pictures go to runs/detect/exp, exp2, ... A video, camera or\n" +
+			"stream is not read yet: the error has the ffmpeg command that makes images of it.\n\n" +
 			"Examples:\n" +
 			"  trtdet run best.onnx street.jpg\n" +
-			"  trtdet run best.onnx 'pictures/**/*.jpg' --conf-thres 0.4 --classes 0,2 --save-txt\n" +
+			"  trtdet run best.onnx 'pictures/**/*.jpg' --conf-thres 0.4 --classes car,dog --save-txt\n" +
 			"  find . -name '*.png' | trtdet run best.onnx - --format jsonl --nosave > found.jsonl",
 		Flags: slices.Concat(networkFlags(), []cli.Flag{
 			&cli.IntFlag{Category: categoryDetection, Name: "max-det", Usage: "most detections `N` in a picture", Value: engine.DefaultMaxDet},
-			&cli.IntSliceFlag{Category: categoryDetection, Name: "classes", Usage: "keep these class `INDICES` only: 0,2,5", DefaultText: "all"},
+			&cli.StringSliceFlag{Category: categoryDetection, Name: "classes", Usage: "keep these `CLASSES` only, by name or index: car,dog,5", DefaultText: "all"},
 			&cli.BoolFlag{Category: categoryDetection, Name: "agnostic-nms", Usage: "let boxes of different classes suppress each other"},
 			&cli.StringFlag{Category: categoryOutput, Name: "format", Usage: "`FORMAT` on standard output: table, jsonl, coco or csv", Value: "table"},
+			&cli.BoolFlag{Category: categoryOutput, Name: "all-rows", Usage: "print every row of the table; a file gets all without it"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "nosave", Usage: "save no annotated pictures"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "save-txt", Usage: "save YOLO label files in labels/"},
 			&cli.BoolFlag{Category: categoryOutput, Name: "save-conf", Usage: "with --save-txt: the score at the end of each line"},
@@ -47,6 +55,9 @@ func runPictures(c *cli.Context) error {
 		return usagef("run: want MODEL and at least one SOURCE; see trtdet run --help")
 	}
 	modelPath, sources := c.Args().First(), c.Args().Tail()
+	if err := checkSources(c, sources); err != nil {
+		return err
+	}
 	options, err := runOptions(c)
 	if err != nil {
 		return err
@@ -66,7 +77,7 @@ func runPictures(c *cli.Context) error {
 	}
 	detector, err := engine.Open(modelPath, options)
 	if err != nil {
-		return err
+		return classesError(modelPath, err)
 	}
 	defer detector.Close()
 	return runOver(c, detector, sources, total, options)
@@ -77,7 +88,10 @@ func runOptions(c *cli.Context) (*engine.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Classes, o.AgnosticNMS = c.IntSlice("classes"), c.Bool("agnostic-nms")
+	o.AgnosticNMS = c.Bool("agnostic-nms")
+	if o.Classes, o.ClassNames, err = parseClasses(c.StringSlice("classes")); err != nil {
+		return nil, err
+	}
 	if n := c.Int("line-thickness"); c.IsSet("line-thickness") && (n < 1 || n > 1000) {
 		return nil, usagef("--line-thickness %d: want 1 to 1000", n)
 	}
@@ -87,7 +101,7 @@ func runOptions(c *cli.Context) (*engine.Options, error) {
 // runOver takes the sources through the detector and reports what comes out.
 // total is how many they are, -1 where nobody knows.
 func runOver(c *cli.Context, d *engine.Detector, sources []string, total int, o *engine.Options) error {
-	writer, err := report.NewWriter(c.String("format"), c.App.Writer, longestName(d))
+	writer, err := report.NewWriter(c.String("format"), c.App.Writer, tableOptions(c, d))
 	if err != nil {
 		return err
 	}
@@ -143,6 +157,9 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, total int, o 
 			fmt.Fprintf(c.App.Writer, ", saved to %s", folder.Path())
 		}
 		fmt.Fprintln(c.App.Writer)
+		if !c.IsSet("conf-thres") {
+			fmt.Fprintln(c.App.Writer, confWords(d.Spec()))
+		}
 	} else if saved {
 		fmt.Fprintf(c.App.ErrWriter, "saved to %s\n", folder.Path())
 	}
@@ -168,6 +185,81 @@ func outputFolder(c *cli.Context) (*report.Folder, error) {
 		return nil, nil
 	}
 	return report.NewFolder(c.String("project"), c.String("name"), c.Bool("exist-ok"), o)
+}
+
+// tableOptions lay the table out for a terminal, or for a file.
+func tableOptions(c *cli.Context, d *engine.Detector) report.TableOptions {
+	to := c.App.Writer
+	if checked, ok := to.(*checkedWriter); ok {
+		to = checked.w
+	}
+	return report.TableOptions{ClassWidth: longestName(d), Width: columns(to), All: c.Bool("all-rows") || isFile(to), AllFlag: "--all-rows"}
+}
+
+// confWords say which confidence a run without --conf-thres has, and why.
+func confWords(spec model.Spec) string {
+	conf, why := spec.Thresholds.Conf, "YOLOv5's default"
+	switch {
+	case conf != spec.Head.DefaultThresholds().Conf:
+		why = "as the engine was built"
+	case spec.Head.Kind == decode.Decoupled || spec.Head.Kind == decode.DecoupledBase:
+		why = fmt.Sprintf("the article's default for %s heads", spec.Head.Kind)
+	}
+	return fmt.Sprintf("conf %s, %s; --conf-thres changes it", strconv.FormatFloat(float64(conf), 'g', -1, 32), why)
+}
+
+// checkSources finds what is no image before a model is opened for it.
+func checkSources(c *cli.Context, sources []string) error {
+	if c.IsSet("classes") { // YOLOv5's are apart by spaces
+		for _, source := range sources {
+			if _, err := os.Lstat(source); err != nil && strings.Trim(source, "0123456789") == "" && source != "" {
+				return usagef("run: %s is no image; classes are apart by commas: --classes %s,%[1]s", source, strings.Join(c.StringSlice("classes"), ","))
+			}
+		}
+	}
+	return pipeline.CheckSources(sources)
+}
+
+// parseClasses reads the words of --classes: indices and names.
+func parseClasses(words []string) (ids []int, names []string, err error) {
+	for _, word := range words {
+		id, notANumber := strconv.Atoi(word)
+		switch {
+		case word == "":
+			return nil, nil, usagef("--classes: want names or indices such as car,dog,5")
+		case notANumber == nil:
+			ids = append(ids, id)
+		default:
+			names = append(names, word)
+		}
+	}
+	return ids, names, nil
+}
+
+// classesError adds the flag, and the name that may have been meant.
+func classesError(path string, err error) error {
+	unknown := (*engine.UnknownClassError)(nil)
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	remedy := ""
+	if meant := nearestName(unknown.Class, unknown.Names); meant != "" {
+		remedy = fmt.Sprintf("; did you mean %s?", meant)
+	} else if len(unknown.Names) == 0 {
+		remedy = "; --data FILE names them"
+	}
+	return fmt.Errorf("%s: --classes: %w%s", path, unknown, remedy)
+}
+
+func nearestName(name string, names []string) string {
+	lower := make([]string, len(names))
+	for i := range names {
+		lower[i] = strings.ToLower(names[i])
+	}
+	if at := slices.Index(lower, nearest(strings.ToLower(name), lower)); at >= 0 {
+		return names[at]
+	}
+	return ""
 }
 
 func longestName(d *engine.Detector) int {

@@ -272,6 +272,19 @@ func TestRunSelects(t *testing.T) {
 			}
 		}
 	}
+	name := all[0].Detections[0].Class
+	kept := 0
+	for _, l := range run("--classes", strings.ToUpper(name)+",7") {
+		for _, d := range l.Detections {
+			kept++
+			if d.Class != name && d.ClassID != 7 {
+				t.Errorf("class %s in spite of --classes %s,7", d.Class, name)
+			}
+		}
+	}
+	if kept == 0 || kept == count(all) {
+		t.Errorf("%d objects of %d with --classes %s,7", kept, count(all), name)
+	}
 	for _, l := range run("--max-det", "1") {
 		if len(l.Detections) > 1 {
 			t.Errorf("%d detections in spite of --max-det 1", len(l.Detections))
@@ -283,7 +296,50 @@ func TestRunSelects(t *testing.T) {
 	if loose, strict := count(run("--conf-thres", "0.05", "--iou-thres", "0.9")), count(run("--conf-thres", "0.05", "--iou-thres", "0.1")); loose <= strict {
 		t.Errorf("%d objects with IoU 0.9, %d with 0.1", loose, strict)
 	}
-	fails(t, "", 1, []string{"class 99"}, "run", carried(), picture[0], "--classes", "99")
+	fails(t, "", 1, []string{"--classes: class 99", "0 to 11: dog, cat, car, "}, "run", carried(), picture[0], "--classes", "99")
+	fails(t, "", 1, []string{"class umbrela does", "teddy bear; did you mean umbrella?"}, "run", carried(), picture[0], "--classes", "umbrela,0")
+}
+
+// The table is for people: bounded where they read it, with whole paths off the
+// terminal. A file has all of it. The last line has the threshold that applied.
+func TestRunTable(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, strings.Repeat("a-long-name", 4))
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	source := filepath.Join(folder, "noise.png")
+	writePNG(t, source, 640, 480)
+	args := []string{"run", carried(), source, "--nosave", "--conf-thres", "0.00001", "--iou-thres", "1", "--max-det", "200"}
+	o := must(t, dir, args...)
+	if lines := strings.Count(o.stdout, "\n"); lines > 40 || !strings.Contains(o.stdout, "\n"+source+"  ") ||
+		!strings.Contains(o.stdout, "and 175 more\n") || !strings.Contains(o.stdout, "175 more objects left out of this table: --all-rows shows all\n") {
+		t.Errorf("%d lines:\n%s", lines, o.stdout)
+	}
+	if strings.Contains(o.stdout, "conf ") {
+		t.Errorf("the user's own threshold is explained:\n%s", o.stdout)
+	}
+	if o := must(t, dir, append(args, "--all-rows")...); strings.Count(o.stdout, "\n") < 200 || strings.Contains(o.stdout, "more") {
+		t.Errorf("--all-rows:\n%s", o.stdout)
+	}
+	file, err := os.Create(filepath.Join(dir, "table.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	c := exec.Command(trtdet, args...)
+	c.Stdout = file
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file.Name())
+	if err != nil || strings.Count(string(text), "\n") < 200 || !strings.Contains(string(text), source) || strings.Contains(string(text), "more") {
+		t.Errorf("a file has %d lines, %v", strings.Count(string(text), "\n"), err)
+	}
+	if o := must(t, "", "run", carried(), heldOut(t)[0], "--nosave"); !strings.HasSuffix(o.stdout,
+		"in 1 picture\nconf 0.5, the article's default for decoupled-base heads; --conf-thres changes it\n") {
+		t.Errorf("no threshold on the last line:\n%s", o.stdout)
+	}
 }
 
 // A list on standard input, as find writes it, is answered as it comes in.
