@@ -171,7 +171,7 @@ func (c *core) footprint(in inputs, i int) (int64, error) {
 		return int64(4 * 3 * c.height * c.width), nil
 	}
 	var info imaging.Info
-	err := guard.Call("the image", func() (err error) {
+	err := runGuarded("the image", func() (err error) {
 		info, err = imaging.Inspect(in.sources[i])
 		return err
 	})
@@ -234,7 +234,7 @@ var contexts = sync.Pool{New: func() any { return &guard.Context{} }}
 func (d *Detector) detect(ctx context.Context, in inputs, results []Result) error {
 	guarded := contexts.Get().(*guard.Context)
 	if err := guarded.Set(ctx); err != nil {
-		return err
+		return panicked(err)
 	}
 	defer contexts.Put(guarded)
 	for {

@@ -42,24 +42,35 @@ func (d *Detection) UnmarshalJSON(text []byte) error {
 
 // Result is what was found in one picture, best score first.
 type Result struct {
-	Detections []Detection
+	Detections []Detection `json:"detections"`
 	// NonFinite counts predictions dropped because they held NaN or infinity:
 	// a sign of a broken model, or of half precision that overflowed.
-	NonFinite int
+	NonFinite int `json:"non_finite"`
 	// Timing is that of the whole batch the picture was in.
-	Timing Timing
+	Timing Timing `json:"timing"`
+}
+
+// MarshalJSON writes an empty list where nothing was found.
+func (r Result) MarshalJSON() ([]byte, error) {
+	type fields Result
+	if r.Detections == nil {
+		r.Detections = []Detection{}
+	}
+	return json.Marshal(fields(r))
 }
 
 // Timing is how long a batch spent in each stage, and its call before that. On a GPU the stages between
 // Queue and NMS are told apart with Options.StageTimes only; otherwise Network
-// has all of them.
+// has all of them. JSON has nanoseconds.
 type Timing struct {
-	Pictures int           // in the batch
-	Read     time.Duration // of the call's pictures: decoded, or copied to where they are computed from
-	Queue    time.Duration // the wait for its turn and for a slot
-	CopyIn   time.Duration // of pixels, from pinned memory to the device
-	Letterbox, Network, Decode,
-	CopyOut time.Duration // of candidates, from the device
+	Pictures  int           `json:"pictures"`   // in the batch
+	Read      time.Duration `json:"read_ns"`    // of the call's pictures: decoded, or copied to where they are computed from
+	Queue     time.Duration `json:"queue_ns"`   // the wait for its turn and for a slot
+	CopyIn    time.Duration `json:"copy_in_ns"` // of pixels, from pinned memory to the device
+	Letterbox time.Duration `json:"letterbox_ns"`
+	Network   time.Duration `json:"network_ns"`
+	Decode    time.Duration `json:"decode_ns"`
+	CopyOut   time.Duration `json:"copy_out_ns"` // of candidates, from the device
 	//lint:ignore ST1011 NMS is not a unit
-	NMS time.Duration
+	NMS time.Duration `json:"nms_ns"`
 }

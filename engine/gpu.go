@@ -173,8 +173,14 @@ func (b *gpuBackend) Close() error {
 	return errors.Join(b.Backend.Close(), b.watch.Close())
 }
 
-// GPUUse is how busy a GPU was, as NVML has it.
-type GPUUse = gpus.Use
+// GPUUse is how busy a GPU was over a time, as NVML has it.
+type GPUUse struct {
+	Device string `json:"device"` // "cuda:0"
+	// Utilization is the mean percentage of the time that kernels ran.
+	Utilization float64 `json:"utilization_percent"`
+	// MemoryBytes is the most that was in use, by this process and others.
+	MemoryBytes uint64 `json:"memory_bytes"`
+}
 
 // SampleGPUs looks at the GPUs that the Detector runs on, at each interval, until
 // the function that it returns is called, once; that returns what was seen:
@@ -184,5 +190,12 @@ func (d *Detector) SampleGPUs(interval time.Duration) (stop func() []GPUUse) {
 	if !ok {
 		return func() []GPUUse { return nil }
 	}
-	return gpus.Sample(b.management, b.devices, interval)
+	sampled := gpus.Sample(b.management, b.devices, interval)
+	return func() []GPUUse {
+		var uses []GPUUse
+		for _, use := range sampled() {
+			uses = append(uses, GPUUse(use))
+		}
+		return uses
+	}
 }

@@ -16,11 +16,13 @@ import (
 type Throughput struct {
 	// ImagesPerSecond is the median of Windows, in each of which every stream ran. A
 	// quarter of them was slower than Low, another faster than High.
-	ImagesPerSecond, Low, High float64
-	Windows                    int
+	ImagesPerSecond float64 `json:"images_per_second"`
+	Low             float64 `json:"low"`
+	High            float64 `json:"high"`
+	Windows         int     `json:"windows"`
 	// Steady says that it had warmed up before: three windows in a row agreed
 	// within 3 %, on each stream.
-	Steady bool
+	Steady bool `json:"steady"`
 }
 
 const (

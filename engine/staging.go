@@ -12,7 +12,32 @@ import (
 )
 
 // PanicError is the error of a call whose image or context panicked.
-type PanicError = guard.PanicError
+type PanicError struct {
+	// In names what was called, such as "the image".
+	In string
+	// Value is what it panicked with, Stack where.
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("%s panicked: %v", e.In, e.Value) }
+
+// Unwrap returns the value, where that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// runGuarded runs code of the caller's, a panic of which is a *PanicError.
+func runGuarded(in string, f func() error) error { return panicked(guard.Call(in, f)) }
+
+// panicked has guard's panic as a *PanicError, and any other error as it is.
+func panicked(err error) error {
+	if p, ok := err.(*guard.PanicError); ok { //nolint:errorlint // guard wraps nothing
+		return (*PanicError)(p)
+	}
+	return err
+}
 
 // runsOtherCode reports whether an image is of a type that is its owner's, whose
 // methods may panic or block.
@@ -34,7 +59,7 @@ func (in inputs) withoutOtherCode() (inputs, error) {
 		if !imaging.RunsOtherCode(s) {
 			continue
 		}
-		if err := guard.Call("the image", func() error {
+		if err := runGuarded("the image", func() error {
 			p, err := imaging.Load(s, nil)
 			read[i] = p
 			return err
@@ -69,7 +94,7 @@ func (c *core) stage(r *request, in inputs) error {
 }
 
 func (c *core) stageOne(r *request, in inputs, i int) error {
-	err := guard.Call("the image", func() error {
+	err := runGuarded("the image", func() error {
 		if len(in.tensors) > 0 {
 			return c.backend.StageTensor(r.pictures[i], in.tensors[i])
 		}

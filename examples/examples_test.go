@@ -8,11 +8,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,8 +100,10 @@ func TestVideo(t *testing.T) {
 	}
 }
 
-func TestServer(t *testing.T) {
-	c := exec.CommandContext(t.Context(), filepath.Join(built, "server"), "-listen", "localhost:0", carried)
+// serving starts the server, and returns its address.
+func serving(t *testing.T, flags ...string) (c *exec.Cmd, url string) {
+	t.Helper()
+	c = exec.CommandContext(t.Context(), filepath.Join(built, "server"), slices.Concat([]string{"-listen", "localhost:0"}, flags, []string{carried})...)
 	stderr, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +111,6 @@ func TestServer(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer c.Wait() //nolint:errcheck // see below
 	lines := bufio.NewScanner(stderr)
 	lines.Scan()
 	_, url, found := strings.Cut(lines.Text(), "listening on ")
@@ -114,25 +118,55 @@ func TestServer(t *testing.T) {
 		t.Fatalf("it says %q", lines.Text())
 	}
 	go io.Copy(io.Discard, stderr) //nolint:errcheck // it must not wait for its reader
-	post := func(body []byte) (int, string) {
-		t.Helper()
-		r, err := http.Post(url+"/detect", "application/octet-stream", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Body.Close()
-		text, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r.StatusCode, string(text)
+	return c, url
+}
+
+// post has a server detect.
+func post(t *testing.T, url string, body []byte) (int, string) {
+	t.Helper()
+	r, err := http.Post(url+"/detect", "application/octet-stream", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(text)
+}
+
+// Nobody waits longer than the deadline, which is the user's.
+func TestServerDeadline(t *testing.T) {
+	help, err := exec.Command(filepath.Join(built, "server"), "--help").CombinedOutput()
+	if err != nil || !strings.Contains(string(help), "-deadline") || !strings.Contains(string(help), "(default 2s)") {
+		t.Errorf("%v\n%s", err, help)
 	}
 	picture, err := os.ReadFile(filepath.Join(images, "meadow.jpg"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	for deadline, want := range map[string]int{"1ns": http.StatusServiceUnavailable, "0": http.StatusOK} {
+		c, url := serving(t, "-deadline", deadline)
+		if status, text := post(t, url, picture); status != want {
+			t.Errorf("-deadline %s: status %d, %s", deadline, status, text)
+		}
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		c.Wait() //nolint:errcheck // it was killed
+	}
+}
+
+func TestServer(t *testing.T) {
+	c, url := serving(t)
+	defer c.Wait() //nolint:errcheck // see below
+	picture, err := os.ReadFile(filepath.Join(images, "meadow.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
-		status, text := post(picture)
+		status, text := post(t, url, picture)
 		var objects []struct{ Class string }
 		if err := json.Unmarshal([]byte(text), &objects); err != nil || status != http.StatusOK || objects[0].Class != "car" {
 			t.Fatalf("status %d, %s", status, text)
@@ -141,8 +175,15 @@ func TestServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if status, text := post([]byte("%PDF-1.7")); status != http.StatusBadRequest || !strings.Contains(text, "it is a PDF") {
+	if status, text := post(t, url, []byte("%PDF-1.7")); status != http.StatusBadRequest || !strings.Contains(text, "it is a PDF") {
 		t.Errorf("status %d, %s", status, text)
+	}
+	var nothing bytes.Buffer
+	if err := png.Encode(&nothing, image.NewGray(image.Rect(0, 0, 64, 64))); err != nil {
+		t.Fatal(err)
+	}
+	if status, text := post(t, url, nothing.Bytes()); status != http.StatusOK || text != "[]\n" {
+		t.Errorf("an empty picture: status %d, %s", status, text)
 	}
 	r, err := http.Get(url + "/stats")
 	if err != nil {

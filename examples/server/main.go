@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -46,14 +47,23 @@ func main() {
 	flag.Int64Var(&o.HostMemory, "host-memory", 0, "bytes of memory for pictures (a quarter of what the process may use)")
 	flag.Int64Var(&o.DeviceMemory, "device-memory", 0, "bytes of each GPU's memory (what batch and slots need, and half of what is free)")
 	imgsz := flag.Int("imgsz", 0, "of the network's input, where it is free (640)")
+	deadline := flag.Duration("deadline", 2*time.Second, "how long a request may take before it is answered with status 503; 0 is no deadline")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: server [flags] MODEL")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
+	if flag.NArg() != 1 || *deadline < 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	o.Height, o.Width = *imgsz, *imgsz
-	if err := serve(flag.Arg(0), *address, o); err != nil {
+	if err := serve(flag.Arg(0), *address, *deadline, o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(model, address string, o *engine.Options) error {
+func serve(model, address string, deadline time.Duration, o *engine.Options) error {
 	detector, err := engine.Open(model, o)
 	if err != nil {
 		return err
@@ -67,7 +77,7 @@ func serve(model, address string, o *engine.Options) error {
 	go reload(detector, model)
 
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /detect", func(w http.ResponseWriter, r *http.Request) { detect(w, r, detector) })
+	mux.HandleFunc("POST /detect", func(w http.ResponseWriter, r *http.Request) { detect(w, r, detector, deadline) })
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, detector.Stats()) })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	listener, err := net.Listen("tcp", address)
@@ -94,7 +104,7 @@ func reload(detector *engine.Detector, model string) {
 	}
 }
 
-func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector) {
+func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector, deadline time.Duration) {
 	size := r.ContentLength
 	if size < 0 || size > mostBytes {
 		size = mostBytes
@@ -109,14 +119,18 @@ func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector) {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
+	ctx := r.Context()
+	if deadline > 0 {
+		within, cancel := context.WithTimeout(ctx, deadline)
+		defer cancel()
+		ctx = within
+	}
 	// one client's requests take turns with another's
 	host, _, _ := net.SplitHostPort(r.RemoteAddr) //nolint:errcheck // then all are one client
 	result, err := detector.Detect(engine.WithCaller(ctx, host), imaging.Encoded{Data: data, Limits: imaging.Limits{MaxPixels: 50_000_000}})
 	switch {
 	case err == nil:
-		reply(w, result.Detections)
+		reply(w, append([]engine.Detection{}, result.Detections...)) // a list, also of nothing
 	case errors.Is(err, engine.ErrOverloaded), errors.Is(err, engine.ErrLost), errors.Is(err, context.DeadlineExceeded):
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	case ctx.Err() != nil: // nobody is there to read it
