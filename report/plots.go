@@ -74,8 +74,8 @@ func (e *Evaluation) graphs() []graph {
 	mAP := func(row int) string { return " " + rounded(e.Classes[row].YOLOv5.MAP50, 3) }
 	none := func(int) string { return "" }
 	return []graph{
-		{"PR_curve.png", "Precision over recall, IoU 0.5", "recall", "precision",
-			e.curves(c.Recalls, c.Precisions, mAP, "all classes mAP50 "+rounded(e.Overall.YOLOv5.MAP50, 3))},
+		{"PR_curve.png", "Precision over recall, IoU 0.5. AP50 as YOLOv5 computes it; the table's is COCO's", "recall", "precision",
+			e.curves(c.Recalls, c.Precisions, mAP, "all, YOLOv5 mAP50 "+rounded(e.Overall.YOLOv5.MAP50, 3))},
 		{"P_curve.png", "Precision over confidence, IoU 0.5", "confidence", "precision", e.curves(c.Conf, c.P, none, best(e.BestF1.Precision, "P"))},
 		{"R_curve.png", "Recall over confidence, IoU 0.5", "confidence", "recall", e.curves(c.Conf, c.R, none, best(e.BestF1.Recall, "R"))},
 		{"F1_curve.png", "F1 over confidence, IoU 0.5", "confidence", "F1", e.curves(c.Conf, c.F1, none, best(e.BestF1.F1, "F1"))},

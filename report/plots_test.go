@@ -50,11 +50,14 @@ func TestGraphs(t *testing.T) {
 			t.Errorf("%s, curve %d, point %d: %g, want %g", graphs[c.graph].file, c.curve, c.point, got, c.want)
 		}
 	}
+	if title := graphs[0].title; !strings.Contains(title, "AP50 as YOLOv5 computes it") { // the table has COCO's
+		t.Errorf("nobody knows whose mAP it is: %q", title)
+	}
 	var labels []string
 	for _, c := range append(graphs[0].curves, graphs[2].curves...) {
 		labels = append(labels, c.label)
 	}
-	want := []string{"a, \"b\" 0.995", "c|d 0.000", "all classes mAP50 0.497", "a, \"b\"", "c|d",
+	want := []string{"a, \"b\" 0.995", "c|d 0.000", "all, YOLOv5 mAP50 0.497", "a, \"b\"", "c|d",
 		fmt.Sprintf("all classes R %.2f at %.3f", e.BestF1.Recall, e.BestF1.Conf)}
 	if !slices.Equal(labels, want) {
 		t.Errorf("labels are %q, want %q", labels, want)
