@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/trtdet/trtdet/imaging"
 )
 
 // ErrNotImages is wrapped by errors of sources that hold images in a form that
@@ -80,6 +82,14 @@ func isWord(s string) bool {
 // ffmpeg is the command that makes images of an input, in a folder.
 func ffmpeg(options, input string) string {
 	return "mkdir -p frames && ffmpeg " + options + "-i " + quoted(input) + " frames/%06d.jpg"
+}
+
+// ifList says where a list of paths goes, as a file that is no image may be one.
+func ifList(source string, err error) string {
+	if !errors.Is(err, imaging.ErrUnsupported) || !strings.EqualFold(filepath.Ext(source), ".txt") {
+		return ""
+	}
+	return fmt.Sprintf("; a list of paths is read from standard input: - < %s", quoted(source))
 }
 
 // quoted is a word of a shell.

@@ -224,7 +224,7 @@ func (r *run) readOne(item *Item) error {
 	}
 	info, err := imaging.Inspect(file)
 	if err != nil {
-		return fmt.Errorf("%s: %w", item.Source, err)
+		return fmt.Errorf("%s: %w%s", item.Source, err, ifList(item.Source, err))
 	}
 	took := time.Since(start)
 	if !r.admit(item, min(info.Bytes, r.limit)) {

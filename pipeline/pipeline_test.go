@@ -233,3 +233,20 @@ func (d countingDetector) DetectBatch(ctx context.Context, p []imaging.Source) (
 	d.peak.Store(max(d.peak.Load(), d.held.Add(int64(len(p)))))
 	return d.widthDetector.DetectBatch(ctx, p)
 }
+
+// A list that is given as if it were an image: the error says where it goes.
+func TestRunIsGivenAList(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "list.txt")
+	if err := os.WriteFile(list, []byte("a.jpg\nb.jpg\nc.jpg\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	err := Run(t.Context(), newWidthDetector(0), Sources([]string{list}, nil), Options{Emit: func(item *Item) error {
+		if item.Err == nil || !strings.Contains(item.Err.Error(), "; a list of paths is read from standard input: - < "+list) {
+			t.Errorf("%v", item.Err)
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Error(err)
+	}
+}

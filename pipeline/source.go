@@ -79,13 +79,17 @@ func folder(path string) ([]string, error) {
 		return nil, err
 	}
 	var paths []string
+	inside := ""
 	for _, e := range entries {
+		if e.IsDir() {
+			inside = fmt.Sprintf("; %s takes those of the folders in it", quoted(filepath.Join(path, "**/*")))
+		}
 		if !e.IsDir() && imaging.IsPicture(e.Name()) {
 			paths = append(paths, filepath.Join(path, e.Name()))
 		}
 	}
 	if len(paths) == 0 {
-		return nil, fmt.Errorf("%s: %w in this folder; known are %s", path, ErrNoPictures, strings.Join(imaging.Extensions, " "))
+		return nil, fmt.Errorf("%s: %w in this folder; known are %s%s", path, ErrNoPictures, strings.Join(imaging.Extensions, " "), inside)
 	}
 	return paths, nil
 }

@@ -14,7 +14,7 @@ func TestSources(t *testing.T) {
 	t.Chdir(dir)
 	for _, name := range []string{
 		"b.jpg", "a.PNG", "notes.txt", "deep/er/c.webp", "deep/d.tiff", "odd[1].jpg", "empty/readme.md",
-		"old[1]*/e.jpg", "old[1]*/sub/f.jpg", "old1/g.jpg", "films/it's.MP4", "7",
+		"old[1]*/e.jpg", "old[1]*/sub/f.jpg", "old1/g.jpg", "outer/inner/h.jpg", "films/it's.MP4", "7",
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
@@ -45,6 +45,7 @@ func TestSources(t *testing.T) {
 		{"a list, with Windows line ends and blank lines", []string{"-"}, "x.jpg\r\n\ny z.jpg", []string{"x.jpg", "y z.jpg"}, nil},
 		{"several, in order", []string{"b.jpg", "-", "a.PNG"}, "x.jpg\n", []string{"b.jpg", "x.jpg", "a.PNG"}, nil},
 		{"an empty folder, then a file", []string{"empty", "b.jpg"}, "", []string{"empty", "b.jpg"}, ErrNoPictures},
+		{"a folder of folders", []string{"outer"}, "", []string{"outer"}, errors.New("; 'outer/**/*' takes those of the folders in it")},
 		{"a pattern without matches", []string{"*.bmp"}, "", []string{"*.bmp"}, ErrNoPictures},
 		{"a video", []string{"films/it's.MP4", "b.jpg"}, "", []string{"films/it's.MP4", "b.jpg"}, ErrNotImages},
 		{"a list with a video", []string{"-"}, "b.jpg\nfilms/it's.MP4\n", []string{"b.jpg", "films/it's.MP4"}, ErrNotImages},

@@ -40,6 +40,9 @@ var (
 // is named with, and takes the value that stands behind it.
 func holds(t *testing.T, app *cli.App, command, text string) {
 	t.Helper()
+	if strings.Contains(text, "%!") {
+		t.Errorf("%s: a mistake in its format", text)
+	}
 	for _, found := range namedFlag.FindAllStringSubmatch(theirFlag.ReplaceAllString(text, ""), -1) {
 		name := found[1]
 		if name == "" {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -66,8 +68,39 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 			}
 			*to = append(*to, rest[i])
 		}
+		if err := strayValue(command, f, rest[:i+1], rest[i+1:]); err != nil {
+			return nil, err
+		}
 	}
 	return slices.Concat(args[:at], global, []string{args[at]}, flags, []string{"--"}, arguments), nil
+}
+
+// listFlags take several numbers, apart by commas; YOLOv5's scripts have blanks.
+var listFlags = []string{"imgsz", "classes", "device", "conf-sweep", "bench --batch", "bench --slots", "bench --concurrency", "bench --rate"}
+
+// strayValue reports an argument that was meant as a flag's value: a second number,
+// or a word of yes or no. typed ends with the flag, or with its value.
+func strayValue(c *cli.Command, f cli.Flag, typed, behind []string) error {
+	if len(behind) == 0 {
+		return nil
+	}
+	name, value, next := f.Names()[0], typed[len(typed)-1], behind[0]
+	if _, err := os.Lstat(next); err == nil {
+		return nil
+	}
+	_, notNumber := strconv.ParseFloat(next, 64)
+	_, notBool := strconv.ParseBool(next)
+	isList := slices.Contains(listFlags, name) || slices.Contains(listFlags, c.Name+" --"+name)
+	switch {
+	case takesValue(f) && isList && notNumber == nil:
+		if _, behindEqual, found := strings.Cut(value, "="); found {
+			value = behindEqual
+		}
+		return usagef("%s: --%s %s %s: its values are apart by commas here: --%[2]s %[3]s,%[4]s", c.Name, name, value, next)
+	case !takesValue(f) && notBool == nil && notNumber != nil:
+		return usagef("%s: --%s takes no value: leave %s out, or say --%[2]s=%[4]s", c.Name, name, next, strings.ToLower(next))
+	}
+	return nil
 }
 
 func findFlag(flags []cli.Flag, name string) cli.Flag {
@@ -95,7 +128,7 @@ func wrongValue(c *cli.Command, err error) error {
 	case *cli.IntSliceFlag:
 		want = "whole numbers apart by commas"
 	case *cli.Float64Flag:
-		want = "a number"
+		want = "a number such as 0.25"
 	case *cli.DurationFlag:
 		want = "a time such as 90s or 1h"
 	case *cli.BoolFlag:

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +54,7 @@ func runPictures(c *cli.Context) error {
 		return usagef("run: want MODEL and at least one SOURCE; see trtdet run --help")
 	}
 	modelPath, sources := c.Args().First(), c.Args().Tail()
-	if err := checkSources(c, sources); err != nil {
+	if err := pipeline.CheckSources(sources); err != nil {
 		return err
 	}
 	options, err := runOptions(c)
@@ -157,7 +156,7 @@ func runOver(c *cli.Context, d *engine.Detector, sources []string, total int, o 
 			fmt.Fprintf(c.App.Writer, ", saved to %s", folder.Path())
 		}
 		fmt.Fprintln(c.App.Writer)
-		if !c.IsSet("conf-thres") {
+		if !c.IsSet("conf-thres") && pictures > failed {
 			fmt.Fprintln(c.App.Writer, confWords(d.Spec()))
 		}
 	} else if saved {
@@ -206,18 +205,6 @@ func confWords(spec model.Spec) string {
 		why = fmt.Sprintf("the article's default for %s heads", spec.Head.Kind)
 	}
 	return fmt.Sprintf("conf %s, %s; --conf-thres changes it", strconv.FormatFloat(float64(conf), 'g', -1, 32), why)
-}
-
-// checkSources finds what is no image before a model is opened for it.
-func checkSources(c *cli.Context, sources []string) error {
-	if c.IsSet("classes") { // YOLOv5's are apart by spaces
-		for _, source := range sources {
-			if _, err := os.Lstat(source); err != nil && strings.Trim(source, "0123456789") == "" && source != "" {
-				return usagef("run: %s is no image; classes are apart by commas: --classes %s,%[1]s", source, strings.Join(c.StringSlice("classes"), ","))
-			}
-		}
-	}
-	return pipeline.CheckSources(sources)
 }
 
 // parseClasses reads the words of --classes: indices and names.

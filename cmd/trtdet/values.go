@@ -31,13 +31,17 @@ func parseImgSize(s string) (height, width int, err error) {
 	return 0, 0, usagef("--imgsz %s: want one size, or HEIGHT,WIDTH", s)
 }
 
+// leastSize is the fewest bytes that a flag takes: less is a number without its
+// unit, as YOLOv5's --workspace 4, which are gigabytes.
+const leastSize = 1 << 20
+
 // parseSize reads a flag's number of bytes, such as 512MiB; 0 for none.
 func parseSize(flag, s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
 	bytes, err := humanize.ParseBytes(s)
-	if err != nil || bytes == 0 || bytes > 1<<50 {
+	if err != nil || bytes < leastSize || bytes > 1<<50 {
 		return 0, usagef("--%s %s: want a size such as 512MiB or 4GiB", flag, s)
 	}
 	return int64(bytes), nil

@@ -32,6 +32,8 @@ func TestWrongUsage(t *testing.T) {
 		{"build m.onnx --target sm_1x", []string{"--target", "sm_1x"}},
 		{"run m.onnx x.jpg --host-memory lots", []string{"--host-memory lots", "512MiB"}},
 		{"bench m.onnx --device-memory 0", []string{"--device-memory 0", "4GiB"}},
+		{"build m.onnx --workspace 4", []string{"--workspace 4", "4GiB"}},
+		{"run m.onnx a.jpg --imgsz 640 480", []string{"--imgsz 640,480"}},
 		{"build m.onnx --workspace lots", []string{"--workspace lots", "512MiB"}},
 		{"build m.onnx --opt-level 9", []string{"--opt-level 9", "0 to 5"}},
 		{"build m.onnx --timeout soon", []string{"--timeout soon", "90s"}},
