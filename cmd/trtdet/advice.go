@@ -49,6 +49,9 @@ const (
 var advised = func() map[string]advice {
 	table := map[string]advice{
 		"conf":           {flags: []string{"conf-thres"}},
+		"confidence":     {flags: []string{"conf-thres"}},
+		"threshold":      {flags: []string{"conf-thres"}},
+		"thres":          {flags: []string{"conf-thres"}},
 		"iou":            {flags: []string{"iou-thres"}},
 		"cpu":            {flags: []string{"device"}, value: "cpu"},
 		"gpu":            {flags: []string{"device"}, value: "-"},
@@ -77,6 +80,7 @@ var advised = func() map[string]advice {
 		"linewidth":      {flags: []string{"line-thickness"}},
 		"class":          {flags: []string{"classes"}},
 		"names":          {flags: []string{"data"}, value: "-"},
+		"labels":         {flags: []string{"data"}, value: "-"},
 		"task":           {flags: []string{"split"}, value: "-"},
 		"include":        {note: noteBuild},
 		"build format":   {note: noteBuild},
@@ -255,6 +259,8 @@ func unknownCommand(app *cli.App, name string) error {
 		hint = "trtdet " + hint + " does that"
 	case name == "train":
 		hint = "training is Python's, see docs/training.md"
+	case name == "serve" || name == "server":
+		hint = "a server is a Go program, see docs/library.md and examples/server"
 	case strings.Contains(name, "="):
 		hint = "a command comes first, as in trtdet run MODEL SOURCE"
 	case extension == ".onnx" || extension == ".engine":
@@ -276,7 +282,10 @@ func unknownFirst(app *cli.App, arg string) error {
 	squashed := squash(strings.TrimLeft(typed, "-"))
 	known := advised[squashed]
 	hint := elsewhere(app, squashed, known)
+	global := sameFlag(slices.Concat(app.Flags, []cli.Flag{cli.HelpFlag, cli.VersionFlag}), squashed)
 	switch {
+	case global != "":
+		hint = "it is " + strings.Repeat("-", min(len(global), 2)) + global
 	case squashed == "onnx" || squashed == "saveengine":
 		hint = noteBuild
 	case known.note == noteModel || squashed == "source":

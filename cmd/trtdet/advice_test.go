@@ -22,7 +22,8 @@ var foreign = strings.Fields(`
 	onnx saveEngine loadEngine fp16 bf16 fp8 best noTF32 minShapes optShapes maxShapes shapes memPoolSize timingCacheFile
 	builderOptimizationLevel iterations duration warmUp streams infStreams useCudaGraph useSpinWait dumpProfile exportTimes skipInference buildOnly
 	plugins avgRuns percentile hardwareCompatibilityLevel versionCompatible stronglyTyped
-	cpu gpu cuda output out o m i w v json csv names precision quiet threads`)
+	cpu gpu cuda output out o m i w v json csv names precision quiet threads
+	confidence threshold labels`)
 
 // reordered is the error of a command line.
 func reordered(app *cli.App, args ...string) error {
@@ -145,6 +146,9 @@ func TestHints(t *testing.T) {
 		"bench m.engine --warmUp=100":           "it is --warmup 100 here",
 		"--onnx=m.onnx --fp16":                  "trtdet build MODEL.onnx writes an engine",
 		"--weights m.pt --source 0":             "a command comes first, as in trtdet run MODEL SOURCE",
+		"--Version":                             "it is --version",
+		"-V":                                    "it is -v",
+		"run m.onnx a.jpg --threshold 0.4":      "it is --conf-thres here",
 		"--half build m.onnx":                   "a command comes first: there is trtdet build --half",
 	} {
 		err := reordered(app, strings.Fields(args)...)
@@ -160,7 +164,7 @@ func TestHints(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"version": "trtdet --version does that", "predict": "trtdet run does that", "val": "trtdet eval does that", "export": "trtdet build does that",
-		"train": "docs/training.md", "m.onnx": "trtdet run m.onnx SOURCE", "model=m.onnx": "a command comes first", "bulid": "did you mean build?",
+		"train": "docs/training.md", "serve": "examples/server", "m.onnx": "trtdet run m.onnx SOURCE", "model=m.onnx": "a command comes first", "bulid": "did you mean build?",
 		"buidl": "did you mean build?", "rnu": "did you mean run?", "frobnicate": `"frobnicate"; see`, "v": `"v"; see`,
 	} {
 		if err := unknownCommand(app, name); !strings.Contains(err.Error(), want) {
