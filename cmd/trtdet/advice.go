@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
@@ -129,10 +130,13 @@ var adviseCommands = map[string]string{
 
 // squash is a flag's name as people remember it: --no_save is --nosave.
 func squash(name string) string {
-	return strings.ToLower(separators.Replace(name))
+	return strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
 }
-
-var separators = strings.NewReplacer("-", "", "_", "")
 
 // unknownFlag says that a command has no such flag, and what does it.
 func unknownFlag(app *cli.App, c *cli.Command, arg string) error {
