@@ -115,6 +115,41 @@ func TestHintsAreTrue(t *testing.T) {
 	}
 }
 
+// A flag that is renamed takes its entries along.
+func TestAdvisedFlagsExist(t *testing.T) {
+	app := newApp(nil, io.Discard, newConsole(io.Discard))
+	exists := func(command, flag string) bool {
+		return slices.ContainsFunc(app.Commands, func(c *cli.Command) bool {
+			return (command == "" || command == c.Name) && findFlag(slices.Concat(c.Flags, app.Flags), flag) != nil
+		})
+	}
+	for word, known := range advised {
+		command, _, ofOne := strings.Cut(word, " ")
+		if !ofOne {
+			command = ""
+		}
+		for _, flag := range known.flags {
+			if !exists(command, flag) {
+				t.Errorf("%s: there is no --%s", word, flag)
+			}
+		}
+	}
+	for key := range flagValues {
+		if command, flag, _ := strings.Cut(key, "--"); !exists(strings.TrimSpace(command), flag) {
+			t.Errorf("flagValues: there is no %s", key)
+		}
+	}
+	for _, key := range listFlags {
+		command, flag, ofOne := strings.Cut(key, " --")
+		if !ofOne {
+			command, flag = "", key
+		}
+		if !exists(command, flag) {
+			t.Errorf("listFlags: there is no %s", key)
+		}
+	}
+}
+
 func TestHints(t *testing.T) {
 	app := newApp(nil, io.Discard, newConsole(io.Discard))
 	for args, want := range map[string]string{
