@@ -21,7 +21,8 @@ func headFlags() []cli.Flag {
 		&cli.StringFlag{Category: categoryHead, Name: "cfg", Usage: "YOLOv5 model `FILE` (.yaml) with anchors and nc"},
 		&cli.StringFlag{Category: categoryHead, Name: "data", Usage: "YOLOv5 data `FILE` (.yaml) with the class names"},
 		&cli.StringFlag{Category: categoryHead, Name: "head", DefaultText: "read from the graph",
-			Usage: "`KIND`, LAYOUT or KIND,LAYOUT: coupled, decoupled-base, decoupled, yolox; fused, split, 5d, rows, rows-grid, columns"},
+			Usage: "`WORDS` for its kind (coupled, decoupled-base, decoupled, yolox), its layout (fused, split, 5d, rows, rows-grid, " +
+				"columns, end2end) and its family (yolov5, yolov8), with commas: rows,yolov5"},
 		&cli.StringFlag{Category: categoryHead, Name: "anchors", DefaultText: "read from the model",
 			Usage: "`W,H,...` in pixels, levels apart by colons: 10,13,16,30,33,23:30,61,62,45,59,119"},
 		&cli.StringFlag{Category: categoryHead, Name: "letterbox", DefaultText: "the head's own",
