@@ -15,7 +15,15 @@ func init() {
 		"DepthToSpace": depthToSpace, "SpaceToDepth": spaceToDepth, "QuantizeLinear": quantize,
 		"DequantizeLinear": dequantize, "PRelu": same, "Mish": same, "Gelu": same, "CumSum": same,
 		"ReduceMax": reduce, "ReduceMin": reduce, "ReduceSum": reduce, "ReduceMean": reduce, "ReduceProd": reduce,
-		"ReduceL2": reduce, "ArgMax": argReduce, "ArgMin": argReduce, "TopK": topK,
+		"ReduceL1": reduce, "ReduceL2": reduce, "ReduceSumSquare": reduce, "ReduceLogSum": reduce, "ReduceLogSumExp": reduce,
+		"GridSample": gridSample, "DeformConv": deformConv, "Einsum": einsum, "DFT": fourier, "Attention": attention,
+		"LSTM": recurrent, "GRU": recurrent, "RNN": recurrent,
+		"GroupNormalization": same, "RMSNormalization": same, "LpNormalization": same, "MeanVarianceNormalization": same,
+		"Celu": same, "Swish": same, "ThresholdedRelu": same, "Shrink": same, "Hardmax": same, "Sign": same, "Sin": same, "Cos": same,
+		"Tan": same, "Asin": same, "Acos": same, "Atan": same, "Sinh": same, "Cosh": same, "Asinh": same, "Acosh": same, "Atanh": same,
+		"Trilu": same, "ReverseSequence": same, "RotaryEmbedding": same,
+
+		"ArgMax": argReduce, "ArgMin": argReduce, "TopK": topK,
 
 		// one input
 		"Sigmoid": unary(sigmoid), "Exp": unary(plain(math.Exp)), "Log": unary(plain(math.Log)), "Sqrt": unary(plain(math.Sqrt)),

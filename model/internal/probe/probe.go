@@ -62,7 +62,7 @@ func (p *Probe) Walk(inputs map[string]*Value) *Walk {
 	for name, v := range inputs {
 		r.Values[name] = v
 	}
-	return &Walk{Result: r, e: &evaluator{probe: p, result: r, small: true}}
+	return &Walk{Result: r, e: &evaluator{probe: p, result: r, small: true, asDeclared: p.asDeclared(inputs)}}
 }
 
 // Step works out the outputs of n.
@@ -147,8 +147,11 @@ type evaluator struct {
 	probe  *Probe
 	result *Result
 	small  bool // keep numbers of small values only
-	work   int  // numbers computed so far
-	alive  int  // numbers held now
+	// the inputs have the shapes that the file declares, so that what it says of
+	// others holds too
+	asDeclared bool
+	work       int // numbers computed so far
+	alive      int // numbers held now
 }
 
 // drop gives the memory of a value back.
@@ -194,6 +197,13 @@ func (e *evaluator) value(name string) *Value {
 }
 
 func (e *evaluator) node(n *onnx.Node) {
+	e.compute(n)
+	if e.result.Failed[n] != nil && e.declared(n) {
+		delete(e.result.Failed, n)
+	}
+}
+
+func (e *evaluator) compute(n *onnx.Node) {
 	op := operators[n.OpType]
 	if op == nil || !n.Is(n.OpType) {
 		e.result.Failed[n] = fmt.Errorf("operator %s is not known here", n.OpType)

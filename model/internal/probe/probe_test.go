@@ -211,3 +211,56 @@ func TestNonsenseIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestShapesOfBackbones holds operators that are known by their shapes to the ONNX
+// specification.
+func TestShapesOfBackbones(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		node *onnx.Node
+		in   []*Value
+		want string
+	}{
+		{"grid sample", op("GridSample"), []*Value{shaped4(2, 8, 5, 6), shaped4(2, 3, 4, 2)}, "[2 8 3 4]"},
+		{"deformable conv", op("DeformConv"), []*Value{shaped4(2, 8, 5, 6), shaped4(16, 8, 3, 3), shaped4(2, 18, 5, 6)}, "[2 16 5 6]"},
+		{"einsum", op("Einsum", onnx.TextAttr("equation", "bchw, cd -> bdhw")), []*Value{shaped4(2, 8, 5, 6), shaped4(8, 3)}, "[2 3 5 6]"},
+		{"einsum without an output", op("Einsum", onnx.TextAttr("equation", "ij,jk")), []*Value{shaped4(2, 8), shaped4(8, 3)}, "[2 3]"},
+		{"attention", op("Attention"), []*Value{shaped4(1, 2, 5, 8), shaped4(1, 2, 7, 8), shaped4(1, 2, 7, 4)}, "[1 2 5 4]"},
+		{"attention of joined heads", op("Attention", onnx.IntAttr("q_num_heads", 4), onnx.IntAttr("kv_num_heads", 2)), []*Value{shaped4(1, 5, 16), shaped4(1, 7, 8), shaped4(1, 7, 6)}, "[1 5 12]"},
+		{"LSTM", op("LSTM"), []*Value{shaped4(7, 2, 3), shaped4(1, 20, 3), shaped4(1, 20, 5)}, "[7 1 2 5]"},
+		{"Fourier transform", op("DFT"), []*Value{shaped4(1, 9, 1)}, "[1 9 2]"},
+		{"sum of sizes", op("ReduceL1", onnx.IntsAttr("axes", 2, 3)), []*Value{shaped4(1, 8, 5, 6)}, "[1 8 1 1]"},
+		{"group normalization", op("GroupNormalization"), []*Value{shaped4(1, 8, 5, 6)}, "[1 8 5 6]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := run(t, 21, c.node, c.in...)
+			if got := fmt.Sprint(r.Shape("out")); got != c.want {
+				t.Errorf("shape %s, want %s (%v)", got, c.want, r.Failed)
+			}
+		})
+	}
+}
+
+// TestDeclaredShapes takes what a file says of an operator that is not known,
+// for the file's own size of input and no other.
+func TestDeclaredShapes(t *testing.T) {
+	dim := func(v int64) onnx.Dim { return onnx.Dim{Known: true, Value: v} }
+	g := &onnx.Graph{
+		Nodes: []*onnx.Node{
+			{OpType: "Odd", Domain: "elsewhere", Inputs: []string{"in"}, Outputs: []string{"mid"}},
+			{OpType: "Relu", Inputs: []string{"mid"}, Outputs: []string{"out"}},
+		},
+		Inputs:    []*onnx.ValueInfo{{Name: "in", ElemType: onnx.Float32, HasShape: true, Shape: []onnx.Dim{dim(1), dim(4)}}},
+		ValueInfo: []*onnx.ValueInfo{{Name: "mid", ElemType: onnx.Float32, HasShape: true, Shape: []onnx.Dim{dim(1), dim(9)}}},
+	}
+	p, err := New(&onnx.Model{Opsets: []onnx.Opset{{Version: 13}}, Graph: g})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for batch, want := range map[int]string{1: "[1 9]", 2: "[]"} {
+		r := p.Shapes(map[string]*Value{"in": shaped4(batch, 4)})
+		if got := fmt.Sprint(r.Shape("out")); got != want {
+			t.Errorf("batch %d: %s, want %s", batch, got, want)
+		}
+	}
+}
