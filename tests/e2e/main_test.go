@@ -110,12 +110,14 @@ type line struct {
 	Source        string
 	Error         string
 	Width, Height int
-	Detections    []struct {
-		ClassID int `json:"class_id"`
-		Class   string
-		Score   float64
-		Box     [4]float64
-	}
+	Detections    []detection
+}
+
+type detection struct {
+	ClassID int `json:"class_id"`
+	Class   string
+	Score   float64
+	Box     [4]float64
 }
 
 func lines(t *testing.T, stdout string) []line {

@@ -1,0 +1,106 @@
+"""Detectors as their own exporters write them, and what ONNX Runtime finds with each file.
+
+exporters.py export DIR [NAME ...]   (the system's Python, which has torch) writes NAME.onnx of each, all without NAMEs
+exporters.py expect DIR IMAGE        (the virtual environment) writes expected.json beside them
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+SIZE = 128
+# name: the network, the options of its export, and how its outputs are read. "like" files are read as another one's:
+# what their graph suppresses is not compared, the predictions before it are. "refused" ones are no detectors of boxes.
+FILES: dict[str, tuple[str, dict, str]] = {
+    "yolov8": ("yolov8n.yaml", {}, "columns"),
+    "yolov8-nms": ("yolov8n.yaml", {"nms": True}, "like yolov8"),
+    "yolov8-dynamic": ("yolov8n.yaml", {"dynamic": True}, "columns"),
+    "yolov5u": ("yolov5nu.yaml", {}, "columns"),
+    "yolov10": ("yolov10n.yaml", {"end2end": True}, "end2end"),
+    "yolov10-one-to-many": ("yolov10n.yaml", {"end2end": False}, "columns"),
+    "yolo11": ("yolo11n.yaml", {}, "columns"),
+    "yolo26": ("yolo26n.yaml", {"end2end": True}, "end2end"),
+    "yolo26-one-to-many": ("yolo26n.yaml", {"end2end": False}, "columns"),
+    "yolov8-seg": ("yolov8n-seg.yaml", {}, "refused"),
+    "yolov8-pose": ("yolov8n-pose.yaml", {}, "refused"),
+    "yolov8-obb": ("yolov8n-obb.yaml", {}, "refused"),
+}
+
+
+def export(folder: Path, names: list[str]) -> None:
+    # torch of a distribution with the onnx of the virtual environment, which the exporter checks files with and which
+    # looks for its warnings where a newer numpy has them
+    import numpy
+    import torch
+
+    if not hasattr(numpy, "exceptions"):
+        numpy.exceptions = numpy
+    from ultralytics import YOLO
+
+    warnings.filterwarnings("ignore")
+    for name in names or FILES:
+        network, options, _ = FILES[name]
+        torch.manual_seed(1)
+        model = YOLO(network)
+        with torch.no_grad():
+            for name_of, p in model.model.model[-1].named_parameters():
+                if not name_of.startswith("dfl."):  # the rest moves, or all boxes and scores would be alike
+                    p += torch.randn_like(p) * 0.05
+                if "cv3" in name_of and p.dim() == 1 and p.mean() < -5:
+                    p += 9  # of the class scores, which begin at 1e-5
+        written = model.export(format="onnx", imgsz=SIZE, simplify=False, opset=13, **options)
+        Path(written).rename(folder / f"{name}.onnx")
+
+
+def expect(folder: Path, image: str) -> None:
+    import cv2
+    import numpy as np
+    import onnxruntime as ort
+
+    picture = cv2.resize(cv2.imread(image), (SIZE, SIZE))
+    cv2.imwrite(str(folder / "image.png"), picture)
+    tensor = np.ascontiguousarray(picture[..., ::-1].transpose(2, 0, 1)[None]).astype(np.float32) / np.float32(255)
+    expected = {}
+    for name, (_, _, how) in FILES.items():
+        path = folder / f"{name}.onnx"
+        if not path.exists() or how == "refused" or how.startswith("like"):
+            continue
+        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        out = session.run(None, {session.get_inputs()[0].name: tensor})[0][0].astype(np.float64)
+        if how == "end2end":
+            boxes, scores, classes = out[:, :4], out[:, 4], out[:, 5]
+        else:
+            x, y, w, h = out[:4]
+            boxes = np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
+            scores, classes = out[4:].max(0), out[4:].argmax(0)
+        ranked = np.sort(scores)[::-1]
+        # a threshold in the widest gap about the hundredth score, where no rounding decides
+        near = ranked[80:120]
+        gap = int(np.argmax(near[:-1] - near[1:]))
+        conf = float((near[gap] + near[gap + 1]) / 2)
+        boxes = boxes.clip(0, SIZE)
+        keep = (scores > conf) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        expected[name] = {
+            "conf": conf,
+            "detections": [
+                {"box": box.tolist(), "score": float(score), "class_id": int(class_id)}
+                for box, score, class_id in zip(boxes[keep], scores[keep], classes[keep])
+            ],
+        }
+    for name, (_, _, how) in FILES.items():
+        if (folder / f"{name}.onnx").exists():
+            if how.startswith("like"):
+                expected[name] = expected[how.split()[1]]
+            elif how == "refused":
+                expected[name] = {"refused": True}
+    (folder / "expected.json").write_text(json.dumps(expected))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "export":
+        export(Path(sys.argv[2]), sys.argv[3:])
+    else:
+        expect(Path(sys.argv[2]), sys.argv[3])
