@@ -87,7 +87,7 @@ def expect(folder: Path, image: str) -> None:
             "conf": conf,
             "detections": [
                 {"box": box.tolist(), "score": float(score), "class_id": int(class_id)}
-                for box, score, class_id in zip(boxes[keep], scores[keep], classes[keep])
+                for box, score, class_id in zip(boxes[keep], scores[keep], classes[keep], strict=True)
             ],
         }
     for name, (_, _, how) in FILES.items():
