@@ -236,9 +236,9 @@ func writeHalf(t *testing.T, file string, hints model.Hints, to string) model.Hi
 	return hints
 }
 
-// lastBits returns a copy of a net in which every weight of a convolution, and
-// every scale that it is quantized with, is rounded to half and has the last bit of
-// that changed.
+// lastBits returns a copy of a net in which every weight of a convolution that
+// was learned, and every scale that it is quantized with, is rounded to half and has
+// the last bit of that changed.
 func lastBits(t *testing.T, file string) string {
 	t.Helper()
 	m, err := onnx.Read(file)
@@ -265,6 +265,9 @@ func lastBits(t *testing.T, file string) string {
 		values, err := (*at).Float32s()
 		if err != nil {
 			t.Fatal(err)
+		}
+		if node.Is("Conv") && (*at).Dims[0] == 1 && values[0] == 0 && values[len(values)-1] == float32(len(values)-1) {
+			continue // the bins 0, 1, 2, ... of YOLOv8's distances, without which its boxes are no boxes
 		}
 		for i, v := range values {
 			values[i] = (float16.Fromfloat32(v) ^ 1).Float32()
