@@ -275,9 +275,7 @@ func (t *tailNet) yolov8(features []string) {
 		ny, nx := tailHeight/(tailStride<<i), tailWidth/(tailStride<<i)
 		box, labels := t.conv(t.silu(t.conv(f, 8, 8, 3, 1)), 8, 4*bins, 1, 1), t.conv(t.silu(t.conv(f, 8, 8, 3, 1)), 8, int64(t.nc), 1, 1)
 		levels = append(levels, t.reshape(t.concat(1, box, labels), 1, 4*bins+int64(t.nc), int64(ny*nx)))
-		for _, v := range cellsOf(ny, nx, 0.5) {
-			grid = append(grid, v)
-		}
+		grid = append(grid, cellsOf(ny, nx, 0.5)...)
 		for range ny * nx {
 			strides = append(strides, float32(int(tailStride)<<i))
 		}
