@@ -122,6 +122,9 @@ func (r *reading) detectFlat(output string, maps []string) (*found, error) {
 		r.findRaw(l)
 	}
 	f, err := r.fitRows(levels, output)
+	if r.said.layout == decode.Rows && f != nil && f.twice {
+		r.said.layout = "" // no word makes these boxes right: the error below says why
+	}
 	if r.said.layout == decode.Rows && (f != nil || err != nil) {
 		return r.keepRows(levels, output, shape[2]-5)
 	}
@@ -280,6 +283,9 @@ func (r *reading) beside(levels []*level, f *fit, maps []string) (*found, error)
 		}
 	}
 	got, err := r.detectMaps(maps, &fitted{fit: f, levels: levels})
+	if err == nil {
+		err = r.halfAStrideOff(f, got.head.Layout)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -294,6 +300,9 @@ func (r *reading) cutRows(levels []*level, f *fit, kind decode.Kind, shape []int
 	}
 	if r.said.family != "" && r.said.family != f.family {
 		return nil, fmt.Errorf("%w: family %s, but the graph decodes as %s", ErrHint, r.said.family, f.family)
+	}
+	if err := r.halfAStrideOff(f, f.layout); err != nil {
+		return nil, err
 	}
 	classes, err := r.classes(shape[2] - 5)
 	if err != nil {
@@ -313,6 +322,17 @@ func (r *reading) cutRows(levels []*level, f *fit, kind decode.Kind, shape []int
 	}
 	got.head = h
 	return got, r.setAnchors(&got.head, f.anchors)
+}
+
+// halfAStrideOff refuses boxes whose centers are half a cell off what the network
+// was trained for, until the user asks for the raw maps, whose boxes are right.
+// layout is theirs.
+func (r *reading) halfAStrideOff(f *fit, layout decode.Layout) error {
+	if !f.twice || r.said.layout == layout {
+		return nil
+	}
+	return fmt.Errorf("%w: its boxes lie half a stride up and left of where YOLOv5 trains them, for the graph subtracts 0.5 twice, as the article's Detect does in YOLOv5 7.0 and later; say --head %s, which cuts to the raw maps and gives the right boxes",
+		ErrUnknownHead, layout)
 }
 
 // settle returns the kind that was said, or else the graph's. With a base conv

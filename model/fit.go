@@ -16,6 +16,7 @@ type fit struct {
 	layout  decode.Layout // fused or split: how the graph takes the raw maps apart
 	family  decode.Family // of the decode formula, empty where nothing is decoded
 	decoded bool          // boxes come out in pixels
+	twice   bool          // YOLOv5's formula, with half a cell taken off twice
 	sigmoid bool          // everything, boxes too, went through a sigmoid and nothing else
 	anchors [][][2]float32
 }
@@ -172,7 +173,7 @@ func (r *reading) fitRows(levels []*level, output string) (*fit, error) {
 	}
 	na, no := shape[1]/cells, shape[2]
 	for _, layout := range common(list, na, no) {
-		for _, try := range []func([]*feed, decode.Layout, []float32, int, int) *fit{asYOLOv5, asYOLOX, asGrid} {
+		for _, try := range []func([]*feed, decode.Layout, []float32, int, int) *fit{asYOLOv5, asYOLOX, asGrid, asYOLOv5Twice} {
 			if f := try(list, layout, rows.F, na, no); f != nil {
 				f.layout = layout
 				return f, nil
@@ -208,6 +209,21 @@ func sixDigits(v float64) float32 {
 }
 
 func asYOLOv5(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
+	return asYOLOv5By(0.5, list, layout, rows, na, no)
+}
+
+// asYOLOv5Twice is what the article's Detect does in YOLOv5 7.0 and later, whose
+// grid has had half a cell taken off already.
+func asYOLOv5Twice(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
+	f := asYOLOv5By(1, list, layout, rows, na, no)
+	if f != nil {
+		f.twice = true
+	}
+	return f
+}
+
+// asYOLOv5By is YOLOv5's formula with an offset of the centers in cells.
+func asYOLOv5By(offset float64, list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
 	out := &fit{family: decode.YOLOv5, decoded: true, anchors: make([][][2]float32, len(list))}
 	ok := eachRow(list, rows, na, no, func(f *feed, level, a, cell int, row []float32) bool {
 		p := func(c int) float64 { return logistic(f.at(layout, na, no, a, c, cell)) }
@@ -225,7 +241,7 @@ func asYOLOv5(list []*feed, layout decode.Layout, rows []float32, na, no int) *f
 			return false
 		}
 		stride := float64(f.stride)
-		if !near(row[0], (2*p(0)-0.5+float64(cell%f.nx))*stride) || !near(row[1], (2*p(1)-0.5+float64(cell/f.nx))*stride) ||
+		if !near(row[0], (2*p(0)-offset+float64(cell%f.nx))*stride) || !near(row[1], (2*p(1)-offset+float64(cell/f.nx))*stride) ||
 			!near(row[2], 4*p(2)*p(2)*float64(anchor[0])) || !near(row[3], 4*p(3)*p(3)*float64(anchor[1])) {
 			return false
 		}

@@ -165,7 +165,7 @@ func (r *reading) decodedBy(f *fit, list []*feed, every bool) *decoded {
 				if f.anchors != nil {
 					anchor = f.anchors[i][a]
 				}
-				d.boxes = append(d.boxes, feed.box(f.family, anchor, p, cell))
+				d.boxes = append(d.boxes, feed.box(f, anchor, p, cell))
 				probability := func(c int) float64 {
 					if feed.sigmoid {
 						return p(c)
@@ -214,14 +214,18 @@ func (f *feed) sample(every bool) []int {
 }
 
 // box decodes a box to its center and size in input pixels.
-func (f *feed) box(family decode.Family, anchor [2]float32, p func(c int) float64, cell int) [4]float64 {
+func (f *feed) box(found *fit, anchor [2]float32, p func(c int) float64, cell int) [4]float64 {
 	x, y, stride := float64(cell%f.nx), float64(cell/f.nx), float64(f.stride)
-	if family == decode.YOLOX {
+	if found.family == decode.YOLOX {
 		return [4]float64{(p(0) + x) * stride, (p(1) + y) * stride, math.Exp(p(2)) * stride, math.Exp(p(3)) * stride}
 	}
 	s := func(c int) float64 { return logistic(float32(p(c))) }
+	offset := 0.5
+	if found.twice {
+		offset = 1
+	}
 	return [4]float64{
-		(2*s(0) - 0.5 + x) * stride, (2*s(1) - 0.5 + y) * stride,
+		(2*s(0) - offset + x) * stride, (2*s(1) - offset + y) * stride,
 		4 * s(2) * s(2) * float64(anchor[0]), 4 * s(3) * s(3) * float64(anchor[1]),
 	}
 }

@@ -1,10 +1,12 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/trtdet/trtdet/decode"
@@ -26,7 +28,8 @@ type tailNet struct {
 	rng        *rand.Rand
 	nc         int
 	anchorFree bool
-	distances  bool // YOLOv8: no confidence
+	distances  bool    // YOLOv8: no confidence
+	offset     float32 // of YOLOv5's centers, in cells
 	rows       string
 	n          int // predictions
 
@@ -186,7 +189,7 @@ func cellsOf(ny, nx int, offset float32) []float32 {
 
 // heading makes a random head down to its predictions.
 func heading(rng *rand.Rand) *tailNet {
-	t := &tailNet{small: newSmall(1, 3, tailHeight, tailWidth), rng: rng, nc: 1 + rng.IntN(5)}
+	t := &tailNet{small: newSmall(1, 3, tailHeight, tailWidth), rng: rng, nc: 1 + rng.IntN(5), offset: 0.5}
 	t.front()
 	features := t.backbone()
 	switch rng.IntN(4) {
@@ -229,7 +232,7 @@ func (t *tailNet) yolov5(features []string) {
 		}
 		y := t.node("Sigmoid", []string{five})
 		stride := float32(int64(tailStride) << i)
-		xy := t.scalar("Sub", t.scalar("Mul", t.slice(y, 4, 0, 2), 2), 0.5)
+		xy := t.scalar("Sub", t.scalar("Mul", t.slice(y, 4, 0, 2), 2), t.offset)
 		xy = t.scalar("Mul", t.node("Add", []string{xy, t.floats([]int64{1, 1, ny, nx, 2}, cellsOf(int(ny), int(nx), 0)...)}), stride)
 		wh := t.scalar("Mul", t.slice(y, 4, 2, 4), 2)
 		var anchors []float32
@@ -573,6 +576,45 @@ func sameAsFile(t *testing.T, what string, net *tailNet, n *Network, file []byte
 			!(math.Abs(float64(c.Box.X1-w.box.X1)) <= bound && math.Abs(float64(c.Box.Y1-w.box.Y1)) <= bound &&
 				math.Abs(float64(c.Box.X2-w.box.X2)) <= bound && math.Abs(float64(c.Box.Y2-w.box.Y2)) <= bound) {
 			t.Fatalf("%s: prediction %d is %+v, want %+v", what, i, c, w)
+		}
+	}
+}
+
+// TestHalfAStrideOff has the graph subtract 0.5 twice, as the article's Detect
+// does in YOLOv5 7.0: the boxes are refused, with the way to the right ones.
+func TestHalfAStrideOff(t *testing.T) {
+	made := func(offset float32, maps bool) *tailNet {
+		net := &tailNet{small: newSmall(1, 3, tailHeight, tailWidth), rng: rand.New(rand.NewPCG(3, 3)), nc: 2, offset: offset}
+		net.yolov5(net.backbone())
+		net.output(net.rows)
+		if maps {
+			for _, n := range net.m.Graph.Nodes {
+				if n.Is("Transpose") {
+					net.output(n.Outputs[0])
+				}
+			}
+		}
+		return net
+	}
+	for _, maps := range []bool{false, true} {
+		want, err := parse(made(0.5, maps).bytes(t), "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layout := string(want.Head.Layout)
+		off := made(1, maps).bytes(t)
+		for _, head := range []string{"", "rows"} {
+			_, err = parse(off, "", &Hints{Head: head})
+			if !errors.Is(err, ErrUnknownHead) || !strings.Contains(err.Error(), "half a stride") || !strings.Contains(err.Error(), "--head "+layout) {
+				t.Errorf("maps beside %v, --head %s: %v", maps, head, err)
+			}
+		}
+		got, err := parse(off, "", &Hints{Head: layout})
+		if err != nil {
+			t.Fatalf("maps beside %v: %v", maps, err)
+		}
+		if fmt.Sprint(got.Head) != fmt.Sprint(want.Head) || !got.Cut {
+			t.Errorf("maps beside %v: head %+v, want %+v", maps, got.Head, want.Head)
 		}
 	}
 }
