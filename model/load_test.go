@@ -175,6 +175,15 @@ func TestUnsoundModelsAreRefused(t *testing.T) {
 				m.Graph.Nodes = append(m.Graph.Nodes, relu)
 			}
 		}), ErrInvalid},
+		"operator format": {with(func(m *onnx.Model) {
+			m.Graph.Nodes[0] = &onnx.Node{OpType: "QLinearConv", Inputs: []string{"images"}, Outputs: []string{"y"}}
+		}), ErrUnknownHead},
+		"dynamically quantized": {with(func(m *onnx.Model) {
+			m.Graph.Nodes[0] = &onnx.Node{OpType: "ConvInteger", Inputs: []string{"images"}, Outputs: []string{"y"}}
+		}), ErrUnknownHead},
+		"optimized for ONNX Runtime": {with(func(m *onnx.Model) {
+			m.Graph.Nodes[0] = &onnx.Node{OpType: "FusedConv", Domain: "com.microsoft", Inputs: []string{"images"}, Outputs: []string{"y"}}
+		}), ErrUnknownHead},
 		"no conv":       {with(func(*onnx.Model) {}), ErrNotDetector},
 		"two inputs":    {with(func(m *onnx.Model) { m.Graph.Inputs = append(m.Graph.Inputs, &onnx.ValueInfo{Name: "q"}) }), ErrNotDetector},
 		"bytes in":      {with(func(m *onnx.Model) { m.Graph.Inputs[0].ElemType = onnx.Uint8 }), ErrNotDetector},

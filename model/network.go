@@ -76,6 +76,9 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 	if err := check(m); err != nil {
 		return nil, err
 	}
+	if err := checkForm(m.Graph); err != nil {
+		return nil, err
+	}
 	input, err := imageInput(m)
 	if err != nil {
 		return nil, err
