@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -61,7 +62,12 @@ func (j *buildJob) run(ctx context.Context, library *trt.Library, onnx *os.File,
 		return err
 	}
 	defer builder.Close()
-	network, err := builder.ParseONNX(fmt.Sprintf("/proc/self/fd/%d", onnx.Fd()))
+	path := fmt.Sprintf("/proc/self/fd/%d", onnx.Fd())
+	network, err := builder.ParseONNX(path)
+	if refused := (*trt.Error)(nil); errors.As(err, &refused) {
+		// the name of what is in memory tells nobody anything, and the parent names the file
+		refused.Message = strings.TrimPrefix(refused.Message, path+": ")
+	}
 	go onnx.Close() // the kernel frees its pages while TensorRT is at work
 	if err != nil {
 		return err

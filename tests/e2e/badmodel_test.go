@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/trtdet/trtdet/model/onnx"
 )
 
 // hostileModels writes what hostile.py makes and returns the folder with the
@@ -183,5 +185,38 @@ func TestDamagedManifest(t *testing.T) {
 			}
 			fails(t, dir, 1, []string{"m.engine", "trtdet build"}, "info", "m.engine")
 		})
+	}
+}
+
+// What TensorRT's parser refuses is said of the file that the user gave, once.
+func TestParserNamesTheFile(t *testing.T) {
+	m, err := onnx.Read(carried())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := m.Graph
+	m.Opsets = append(m.Opsets, onnx.Opset{Domain: "elsewhere", Version: 1})
+	conv := g.Nodes[slices.IndexFunc(g.Nodes, func(n *onnx.Node) bool { return n.Is("Conv") })]
+	// a unary operator of nobody's between the input and the first layer
+	g.Nodes = append([]*onnx.Node{{Name: "odd", OpType: "Odd", Domain: "elsewhere", Inputs: []string{g.Inputs[0].Name}, Outputs: []string{"odd"}}}, g.Nodes...)
+	conv.Inputs[0] = "odd"
+	g.ValueInfo = append(g.ValueInfo, &onnx.ValueInfo{Name: "odd", ElemType: onnx.Float32, HasShape: true, Shape: []onnx.Dim{
+		{Known: true, Value: 1}, {Known: true, Value: 3}, {Known: true, Value: 320}, {Known: true, Value: 320},
+	}})
+	g.Inputs[0].Shape = g.ValueInfo[len(g.ValueInfo)-1].Shape // the size for which that holds
+	for _, o := range g.Outputs {
+		o.HasShape, o.Shape = false, nil
+	}
+	dir := t.TempDir()
+	b, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "odd.onnx"), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := call(t, dir, "", "build", "odd.onnx", "--quiet")
+	if o.status != 1 || !strings.Contains(o.stderr, `"odd" (Odd)`) || strings.Contains(o.stderr, "/proc/") || strings.Count(o.stderr, "odd.onnx") != 1 {
+		t.Errorf("status %d: %s", o.status, o.stderr)
 	}
 }
