@@ -18,7 +18,7 @@ func smallNets() []struct {
 	hints *Hints
 } {
 	two := &Hints{Anchors: twoAnchors}
-	return []struct {
+	nets := []struct {
 		net   *small
 		hints *Hints
 	}{
@@ -26,6 +26,19 @@ func smallNets() []struct {
 		{fiveD(1, 2, 8, 16, 16), oneLevel}, {fiveD(-1, 2, 8, 16, 16), oneLevel}, {resized(), oneLevel}, {quantized(), two},
 		{mixed(1, "b", 3, "h", "w"), two}, {mixed(2, 1, 3, 64, 96), two},
 	}
+	// one head behind each of the tails
+	for i, way := range tails {
+		net := heading(rand.New(rand.NewPCG(uint64(i), 11)))
+		outputs, _ := way.make(net)
+		for _, name := range outputs {
+			net.output(name)
+		}
+		nets = append(nets, struct {
+			net   *small
+			hints *Hints
+		}{net.small, nil})
+	}
+	return nets
 }
 
 // mixed makes a head in every odd way at once.

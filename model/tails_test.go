@@ -155,6 +155,18 @@ func (s *small) floats(shape []int64, values ...float32) string {
 	return name
 }
 
+// zero adds a zero point of signed bytes.
+func (s *small) zero() string {
+	s.last++
+	t := onnx.NewInt64s(fmt.Sprintf("z%d", s.last), nil, []int64{0})
+	return s.node("Cast", []string{s.add(t)}, onnx.IntAttr("to", int64(onnx.Int8)))
+}
+
+func (s *small) add(t *onnx.Tensor) string {
+	s.m.Graph.Initializers = append(s.m.Graph.Initializers, t)
+	return t.Name
+}
+
 func (s *small) reshape(x string, shape ...int64) string {
 	return s.node("Reshape", []string{x, s.ints(shape...)})
 }
@@ -205,7 +217,7 @@ func heading(rng *rand.Rand) *tailNet {
 
 func (t *tailNet) yolov5(features []string) {
 	na, no := int64(1+t.rng.IntN(3)), int64(5+t.nc)
-	way := t.rng.IntN(5)
+	way := t.rng.IntN(7)
 	var levels []string
 	for i, f := range features {
 		ny, nx := int64(tailHeight/(tailStride<<i)), int64(tailWidth/(tailStride<<i))
@@ -226,6 +238,14 @@ func (t *tailNet) yolov5(features []string) {
 			box := t.reshape(t.conv(reg, 8, na*5, 1, 1), 1, na, 5, ny, nx)
 			labels := t.reshape(t.conv(cls, 8, na*int64(t.nc), 1, 1), 1, na, int64(t.nc), ny, nx)
 			five = t.transpose(t.concat(2, box, labels), 0, 1, 3, 4, 2)
+		case 4: // two convs summed, as a RepConv that was not fused
+			sum := t.node("Add", []string{t.conv(f, 8, na*no, 1, 1), t.conv(f, 8, na*no, 3, 1)})
+			five = t.transpose(t.reshape(sum, 1, na, no, ny, nx), 0, 1, 3, 4, 2)
+		case 5: // quantized
+			raw := t.conv(f, 8, na*no, 1, 1)
+			scale, zero := t.floats(nil, 0.01), t.zero()
+			raw = t.node("DequantizeLinear", []string{t.node("QuantizeLinear", []string{raw, scale, zero}), scale, zero})
+			five = t.transpose(t.reshape(raw, 1, na, no, ny, nx), 0, 1, 3, 4, 2)
 		default: // a learned scale behind the conv
 			scaled := t.node("Mul", []string{t.conv(f, 8, na*no, 1, 1), t.weight(1, na*no, 1, 1)})
 			five = t.transpose(t.reshape(scaled, 1, na, no, ny, nx), 0, 1, 3, 4, 2)
@@ -303,6 +323,21 @@ func (t *tailNet) yolov8(features []string) {
 	t.rows = t.transpose(t.concat(1, box, t.node("Sigmoid", []string{t.slice(all, 1, 4*bins, 4*bins+int64(t.nc))})), 0, 2, 1)
 }
 
+// fromRows reads the predictions themselves.
+func (t *tailNet) fromRows(outs []tensor) (list []truth) {
+	_, box := t.boxesOf(0)
+	c := len(outs[0].data) / t.n
+	for i := range t.n {
+		row := outs[0].data[i*c:][:c]
+		class, score := best(row[c-t.nc:])
+		if !t.distances {
+			score *= float64(row[4])
+		}
+		list = append(list, truth{box(row), score, class})
+	}
+	return list
+}
+
 // truth is a prediction that a file gives.
 type truth struct {
 	box   decode.Box
@@ -315,6 +350,7 @@ type tail struct {
 	name   string
 	make   func(t *tailNet) (outputs []string, read func(outs []tensor) []truth)
 	refuse bool // no right reading is possible
+	before bool // the predictions before it are compared: what it selects is its own business
 }
 
 // boxesOf gives boxes (1, N, 4) in one of several ways, and how to read them.
@@ -461,6 +497,17 @@ var tails = []tail{
 			return list
 		}
 	}},
+	{name: "suppression", before: true, make: func(t *tailNet) ([]string, func([]tensor) []truth) {
+		boxes, _ := t.boxesOf(1 + t.rng.IntN(2))
+		scores := t.transpose(t.scoresOf(), 0, 2, 1)
+		selected := t.node("NonMaxSuppression", []string{boxes, scores, t.ints(100), t.floats([]int64{1}, 0.45), t.floats([]int64{1}, 0.1)})
+		index := t.reshape(t.slice(selected, 1, 2, 3), -1)
+		found := t.node("Gather", []string{boxes, index}, onnx.IntAttr("axis", 1))
+		if t.rng.IntN(2) == 0 {
+			return []string{found, t.node("Cast", []string{selected}, onnx.IntAttr("to", int64(onnx.Float32)))}, t.fromRows
+		}
+		return []string{found}, t.fromRows
+	}},
 	{name: "boxes stretched", refuse: true, make: func(t *tailNet) ([]string, func([]tensor) []truth) {
 		boxes, _ := t.boxesOf(t.rng.IntN(3))
 		return []string{t.concat(2, t.scalar("Mul", boxes, 1.5), t.scoresOf())}, nil
@@ -518,9 +565,14 @@ func TestTails(t *testing.T) {
 			t.Fatalf("seed %d: %s, %d predictions: %v", seed, way.name, net.n, err)
 		}
 		seen[string(n.Head.Family)+" "+string(n.Head.Layout)]++
+		if way.before {
+			net.output(net.rows)
+			file, outputs = net.bytes(t), []string{net.rows}
+			seen["before suppression"]++
+		}
 		sameAsFile(t, fmt.Sprintf("seed %d: %s", seed, way.name), net, n, file, outputs, read)
 	}
-	for _, want := range []string{"refused", "yolov5 fused", "yolov5 5d", "yolox fused", "yolov8 split", "yolov8 columns"} {
+	for _, want := range []string{"refused", "before suppression", "yolov5 fused", "yolov5 5d", "yolox fused", "yolov8 split", "yolov8 columns"} {
 		if seen[want] == 0 {
 			t.Errorf("none is %s: %v", want, seen)
 		}
