@@ -68,7 +68,7 @@ func planManifest(planPath string) (*model.Manifest, error) {
 	}
 	m, err := model.ReadManifest(ManifestPath(planPath))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s has no manifest (%s): build it with trtdet build", planPath, ManifestPath(planPath))
+		return nil, fmt.Errorf("%s has no manifest (%s), and a plan does not say what its outputs mean: build it with trtdet build", planPath, ManifestPath(planPath))
 	}
 	return m, err
 }
