@@ -178,18 +178,31 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// inOrder takes calls in the order in which they began, whatever goroutine comes
+// first: each waits a millisecond longer than the one before.
+type inOrder struct{ *slow }
+
+func (d inOrder) DetectBatch(ctx context.Context, images []imaging.Source) ([]engine.Result, error) {
+	time.Sleep(time.Duration(images[0].(*imaging.Picture).Width) * time.Millisecond)
+	return d.slow.DetectBatch(ctx, images)
+}
+
 // TestRunningIsAwaited waits at the end for the calls that are computed, and for
 // those alone.
 func TestRunningIsAwaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var images []imaging.Source
+		for i := range 10 {
+			images = append(images, &imaging.Picture{Width: 1 + i, Height: 1})
+		}
 		start := time.Now()
-		r, err := Run(t.Context(), newSlow(2, 3*time.Second), Load{
-			Pictures: pictures, Batch: 1, Concurrency: 8, Running: 2, Duration: 4 * time.Second,
+		r, err := Run(t.Context(), inOrder{newSlow(2, 3*time.Second)}, Load{
+			Pictures: images, Batch: 1, Concurrency: 8, Running: 2, Duration: 4 * time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(start); took != 6*time.Second || r.Calls != 4 || r.Canceled != 6 {
+		if took := time.Since(start); took != 6*time.Second+2*time.Millisecond || r.Calls != 4 || r.Canceled != 6 {
 			t.Errorf("%s, %d calls, %d canceled", took, r.Calls, r.Canceled)
 		}
 	})
