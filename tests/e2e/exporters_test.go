@@ -19,7 +19,7 @@ type exported struct {
 	Detections []detection
 }
 
-// Files of Ultralytics' own exporter, which a test may fetch and nothing ships:
+// Files of YOLOv5's and Ultralytics' own exporters, which a test may fetch and nothing ships:
 // trtdet gives ONNX Runtime's predictions on the file, builds an engine of it, or
 // refuses what is no detector of boxes.
 func TestExporters(t *testing.T) {
@@ -27,7 +27,7 @@ func TestExporters(t *testing.T) {
 	// a short run has one of each kind
 	var names []string
 	if testing.Short() {
-		names = []string{"yolov8", "yolov8-nms", "yolo26", "yolov8-seg"}
+		names = []string{"yolov5", "yolov8", "yolov8-nms", "yolo26", "yolov8-seg"}
 	}
 	export := oracle.Command(t, oracle.YOLOv5, "exporters.py", append([]string{"export", dir}, names...)...)
 	export.Dir = dir

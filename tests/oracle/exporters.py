@@ -15,6 +15,9 @@ SIZE = 128
 # name: the network, the options of its export, and how its outputs are read. "like" files are read as another one's:
 # what their graph suppresses is not compared, the predictions before it are. "refused" ones are no detectors of boxes.
 FILES: dict[str, tuple[str, dict, str]] = {
+    "yolov5": ("yolov5n", {}, "rows"),
+    "yolov5-dynamic": ("yolov5n", {"dynamic": True}, "rows"),
+    "yolov5-training-outputs": ("yolov5n", {"export": False}, "rows"),
     "yolov8": ("yolov8n.yaml", {}, "columns"),
     "yolov8-nms": ("yolov8n.yaml", {"nms": True}, "like yolov8"),
     "yolov8-dynamic": ("yolov8n.yaml", {"dynamic": True}, "columns"),
@@ -42,8 +45,11 @@ def export(folder: Path, names: list[str]) -> None:
 
     warnings.filterwarnings("ignore")
     for name in names or FILES:
-        network, options, _ = FILES[name]
+        network, options, how = FILES[name]
         torch.manual_seed(1)
+        if how == "rows":
+            export_yolov5(folder / f"{name}.onnx", network, **options)
+            continue
         model = YOLO(network)
         with torch.no_grad():
             for name_of, p in model.model.model[-1].named_parameters():
@@ -53,6 +59,30 @@ def export(folder: Path, names: list[str]) -> None:
                     p += 9  # of the class scores, which begin at 1e-5
         written = model.export(format="onnx", imgsz=SIZE, simplify=False, opset=13, **options)
         Path(written).rename(folder / f"{name}.onnx")
+
+
+def export_yolov5(to: Path, network: str, *, dynamic: bool = False, export: bool = True) -> None:
+    """YOLOv5's own export.py, with the raw maps beside the rows where it is told not to leave them out."""
+    import torch
+    import yolov5
+    import yolov5.export
+    from yolov5.models.yolo import Detect, Model
+
+    yolov5.export.check_requirements = lambda *args, **kwargs: None  # it would install what is missing
+    model = Model(str(Path(yolov5.__file__).parent / "models" / f"{network}.yaml"), ch=3, nc=5).eval()
+    head = next(m for m in model.modules() if isinstance(m, Detect))
+    head.dynamic, head.export = dynamic, export
+    with torch.no_grad():
+        for p in head.parameters():
+            p += torch.randn_like(p) * 0.05
+        for conv in head.m:
+            conv.bias.view(head.na, -1)[:, 4:] += 3  # confidences begin at 1e-3
+    model.names = {i: f"thing {i}" for i in range(5)}
+    image = torch.zeros(1, 3, SIZE, SIZE)
+    model(image)
+    yolov5.export.export_onnx(model, image, to, 12, dynamic, False)
+    if not to.exists():
+        raise SystemExit(f"YOLOv5's export.py did not write {to.name}")
 
 
 def expect(folder: Path, image: str) -> None:
@@ -73,6 +103,8 @@ def expect(folder: Path, image: str) -> None:
         if how == "end2end":
             boxes, scores, classes = out[:, :4], out[:, 4], out[:, 5]
         else:
+            if how == "rows":
+                out = np.concatenate([out[:, :4], out[:, 4:5] * out[:, 5:]], 1).T
             x, y, w, h = out[:4]
             boxes = np.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
             scores, classes = out[4:].max(0), out[4:].argmax(0)
