@@ -58,7 +58,11 @@ func (r *reading) rank(o *onnx.ValueInfo) int {
 func (r *reading) list(names []string) string {
 	var parts []string
 	for _, name := range names {
-		parts = append(parts, fmt.Sprintf("%.80q %v", name, r.shape(name)))
+		if s := r.shape(name); s != nil {
+			parts = append(parts, fmt.Sprintf("%.80q %v", name, s))
+		} else {
+			parts = append(parts, fmt.Sprintf("%.80q of unknown shape", name))
+		}
 	}
 	return strings.Join(parts, ", ")
 }

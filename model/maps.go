@@ -171,12 +171,14 @@ func (r *reading) mapLayout(l *level) (mapLayout, error) {
 		na = r.channels(conf)
 	}
 	var why error
-	for _, raw := range append([][]string{l.raw}, each(r.jointsOf(l))...) {
+	for i, raw := range append([][]string{l.raw}, each(r.jointsOf(l))...) {
+		l.raw = raw
+		if i > 0 {
+			l.sigmoid = false // a joint is not past one
+		}
 		if len(raw) == 1 && raw[0] == name {
-			l.raw = raw
 			return own, nil
 		}
-		l.raw = raw
 		f, err := r.fitMap(l, name, na)
 		switch {
 		case err != nil:
