@@ -113,7 +113,7 @@ func (r *reading) detectFlat(output string, maps []string) (*found, error) {
 	seen := "output " + r.list([]string{output})
 	if !r.isRows(levels, shape) {
 		f, err := r.inside(append([]string{output}, maps...), seen)
-		if f == nil && r.said.layout == decode.Rows {
+		if f == nil && r.said.layout == decode.Rows && !errors.Is(err, errOffset) {
 			return r.keepRows(levels, output, shape[2]-5)
 		}
 		return f, err
@@ -137,7 +137,7 @@ func (r *reading) detectFlat(output string, maps []string) (*found, error) {
 	}
 	if f == nil {
 		f, err := r.inside(append([]string{output}, maps...), seen)
-		if f == nil && r.said.layout == decode.Rows {
+		if f == nil && r.said.layout == decode.Rows && !errors.Is(err, errOffset) {
 			return r.keepRows(levels, output, shape[2]-5)
 		}
 		return f, err
@@ -335,9 +335,12 @@ func (r *reading) halfAStrideOff(f *fit, layout decode.Layout) error {
 	if !f.twice || r.said.layout == layout {
 		return nil
 	}
-	return fmt.Errorf("%w: its boxes lie half a stride up and left of where YOLOv5 trains them, for the graph subtracts 0.5 twice, as the article's Detect does in YOLOv5 7.0 and later; say --head %s, which cuts to the raw maps and gives the right boxes",
-		ErrUnknownHead, layout)
+	return fmt.Errorf("%w: %w, for the graph subtracts 0.5 twice, as the article's Detect does in YOLOv5 7.0 and later; say --head %s, which cuts to the raw maps and gives the right boxes",
+		ErrUnknownHead, errOffset, layout)
 }
+
+// errOffset is rows that no word of the user's makes right.
+var errOffset = errors.New("its boxes lie half a stride up and left of where YOLOv5 trains them")
 
 // settle returns the kind that was said, or else the graph's. With a base conv
 // or without is the user's word against a reading of the graph; one conv for

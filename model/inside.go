@@ -120,12 +120,13 @@ func (r *reading) rowTensors(levels []*level) []string {
 }
 
 // sameBehind checks that the outputs hold the predictions that fit decodes and
-// nothing else, wherever they put them. What a graph selects by itself is not
-// looked at.
+// nothing else, wherever they put them; raw maps may stand beside them. What a
+// graph selects by itself is not looked at.
 func (r *reading) sameBehind(levels []*level, f *fit, outputs []string) error {
 	if r.suppression(outputs) != nil {
 		return nil
 	}
+	outputs = slices.DeleteFunc(slices.Clone(outputs), func(name string) bool { return r.isRaw(levels, f, name) })
 	list, byName, err := r.feeds(levels)
 	if err != nil {
 		return err
@@ -135,6 +136,22 @@ func (r *reading) sameBehind(levels []*level, f *fit, outputs []string) error {
 		return err
 	}
 	return r.decodedBy(f, list, false).hold(outputs, values)
+}
+
+// isRaw reports whether an output is one level's raw predictions, in any order.
+func (r *reading) isRaw(levels []*level, f *fit, output string) bool {
+	for i, l := range levels {
+		if !r.predictions(l, output) {
+			continue
+		}
+		na := 0
+		if f.anchors != nil {
+			na = len(f.anchors[i])
+		}
+		same, err := r.fitMap(l, output, na)
+		return contains(l.raw, output) || err == nil && same != nil
+	}
+	return false
 }
 
 // hold checks that the outputs hold the predictions and nothing else.
