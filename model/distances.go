@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/model/internal/probe"
@@ -51,9 +52,10 @@ func (r *reading) asDistances(levels []*level) []distances {
 // decodedBy decodes the feeds as YOLOv8 does (tal.py, dist2bbox): the sides lie
 // a distance, in cells, from the middle of the cell.
 func (o distances) decodedBy(r *reading, list []*feed, every bool) *decoded {
-	d := &decoded{width: float64(r.width), height: float64(r.height), labels: make([][]float64, o.nc), logits: true}
+	d := &decoded{width: float64(r.width), height: float64(r.height), labels: make([][]float64, o.nc), logits: true, coarse: r.quantizedBehind(list)}
 	for _, f := range list {
 		n := f.ny * f.nx
+		d.stride = max(d.stride, float64(f.stride))
 		box, labels := f.maps[0].F, []float32(nil)
 		if len(f.maps) == 2 {
 			box, labels = f.maps[o.box].F, f.maps[1-o.box].F
@@ -79,6 +81,28 @@ func (o distances) decodedBy(r *reading, list []*feed, every bool) *decoded {
 		d.total += n
 	}
 	return d
+}
+
+// quantizedBehind reports whether something between the feeds and the outputs is
+// dequantized.
+func (r *reading) quantizedBehind(list []*feed) bool {
+	behind := map[string]bool{}
+	for _, f := range list {
+		for _, name := range f.raw {
+			behind[name] = true
+		}
+	}
+	for _, n := range r.model.Graph.Nodes {
+		if slices.ContainsFunc(n.Inputs, func(name string) bool { return behind[name] }) {
+			if n.Is("DequantizeLinear") {
+				return true
+			}
+			for _, name := range n.Outputs {
+				behind[name] = true
+			}
+		}
+	}
+	return false
 }
 
 // mean is the mean of a distribution over bins, or the one number there is.

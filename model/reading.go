@@ -183,7 +183,7 @@ func (r *reading) terminals(name string) []*onnx.Node {
 }
 
 func (r *reading) behindSoftmax(n *onnx.Node) bool {
-	p := r.index.Producer(n.Input(0))
+	p := r.index.Producer(r.back(n.Input(0)))
 	for range 3 {
 		if p.Is("Softmax") {
 			return true
@@ -191,7 +191,7 @@ func (r *reading) behindSoftmax(n *onnx.Node) bool {
 		if !p.Is("Transpose", "Reshape") {
 			return false
 		}
-		p = r.index.Producer(p.Input(0))
+		p = r.index.Producer(r.back(p.Input(0)))
 	}
 	return false
 }

@@ -19,6 +19,26 @@ type decoded struct {
 	conf   []float64    // nil where the head has no confidence
 	labels [][]float64  // labels[class][i], probabilities
 	logits bool         // the labels may come out before their sigmoid
+	// coarse is set where constants on the way are quantized: grid, strides and
+	// bins are then off by a 250th of their range
+	coarse bool
+	stride float64 // the largest level's
+}
+
+// near reports whether a channel may hold what k has worked out.
+func (d *decoded) near(got float32, k *knownRole, i int) bool {
+	want := k.value(i)
+	if !d.coarse || k.what == bestClass {
+		return near(got, want)
+	}
+	slack := 0.02 // of a score, or of a box of 0 to 1
+	switch {
+	case k.what == logit:
+		slack = 0.2
+	case k.box && !k.unit: // less than half a cell of the largest, which would be another formula
+		slack = min(0.02*max(d.width, d.height), d.stride/4)
+	}
+	return math.Abs(float64(got)-want) <= slack
 }
 
 // role is what one channel of an output holds for every prediction.
@@ -80,7 +100,7 @@ func (d *decoded) rolesOf(channels int, number func(channel, row int) float64) (
 	for c := range channels {
 		i := slices.IndexFunc(known, func(k knownRole) bool {
 			for i, row := range d.rows {
-				if !near(float32(number(c, row)), k.value(i)) {
+				if !d.near(float32(number(c, row)), &k, i) {
 					return false
 				}
 			}
@@ -96,6 +116,7 @@ func (d *decoded) rolesOf(channels int, number func(channel, row int) float64) (
 
 type knownRole struct {
 	role
+	box   bool // it is a coordinate or a side
 	value func(i int) float64
 }
 
@@ -120,29 +141,29 @@ func (d *decoded) known() []knownRole {
 			{right, func(b [4]float64) float64 { return (b[0] + b[2]/2) / w }},
 			{bottom, func(b [4]float64) float64 { return (b[1] + b[3]/2) / h }},
 		} {
-			list = append(list, knownRole{role{what: k.what, unit: unit}, func(i int) float64 { return k.value(d.boxes[i]) }})
+			list = append(list, knownRole{role{what: k.what, unit: unit}, true, func(i int) float64 { return k.value(d.boxes[i]) }})
 		}
 	}
 	if d.conf != nil {
-		list = append(list, knownRole{role{what: confidence}, func(i int) float64 { return d.conf[i] }})
+		list = append(list, knownRole{role{what: confidence}, false, func(i int) float64 { return d.conf[i] }})
 	}
 	for class := range d.labels {
-		list = append(list, knownRole{role{what: label, class: class}, func(i int) float64 { return d.labels[class][i] }})
+		list = append(list, knownRole{role{what: label, class: class}, false, func(i int) float64 { return d.labels[class][i] }})
 	}
 	for class := range d.labels {
 		if d.conf != nil {
-			list = append(list, knownRole{role{what: score, class: class}, func(i int) float64 { return d.score(class, i) }})
+			list = append(list, knownRole{role{what: score, class: class}, false, func(i int) float64 { return d.score(class, i) }})
 		}
 		if d.logits {
-			list = append(list, knownRole{role{what: logit, class: class}, func(i int) float64 {
+			list = append(list, knownRole{role{what: logit, class: class}, false, func(i int) float64 {
 				p := d.labels[class][i]
 				return math.Log(p / (1 - p))
 			}})
 		}
 	}
 	return append(list,
-		knownRole{role{what: bestScore}, func(i int) float64 { return d.score(d.best(i), i) }},
-		knownRole{role{what: bestClass}, func(i int) float64 { return float64(d.best(i)) }})
+		knownRole{role{what: bestScore}, false, func(i int) float64 { return d.score(d.best(i), i) }},
+		knownRole{role{what: bestClass}, false, func(i int) float64 { return float64(d.best(i)) }})
 }
 
 func (d *decoded) score(class, i int) float64 {

@@ -31,6 +31,8 @@ type tailNet struct {
 	distances  bool     // YOLOv8: no confidence
 	offset     float32  // of YOLOv5's centers, in cells
 	maps       []string // its raw predictions (B, na, ny, nx, no)
+	roundBins  bool     // YOLOv8's bins are rounded to 127 steps
+	quantized  bool     // its distances went through Q/DQ
 	rows       string
 	n          int // predictions
 
@@ -312,10 +314,18 @@ func (t *tailNet) yolov8(features []string) {
 		mean := make([]float32, bins)
 		for i := range mean {
 			mean[i] = float32(i)
+			if t.roundBins {
+				step := float32(bins-1) / 127
+				mean[i] = float32(math.Round(float64(mean[i]/step))) * step
+			}
 		}
 		weights := t.floats([]int64{1, bins, 1, 1}, mean...)
 		p := t.node("Softmax", []string{t.transpose(t.reshape(sides, 1, 4, bins, n), 0, 2, 1, 3)}, onnx.IntAttr("axis", 1))
 		sides = t.reshape(t.node("Conv", []string{p, weights}), 1, 4, n)
+	}
+	if t.quantized {
+		scale, zero := t.floats(nil, 0.1), t.zero()
+		sides = t.node("DequantizeLinear", []string{t.node("QuantizeLinear", []string{sides, scale, zero}), scale, zero})
 	}
 	middle := t.transpose(t.floats([]int64{1, n, 2}, grid...), 0, 2, 1)
 	low := t.node("Sub", []string{middle, t.slice(sides, 1, 0, 2)})
@@ -798,5 +808,34 @@ func TestHintsAgainstTheInput(t *testing.T) {
 	}
 	if _, err := parse(b, "", &Hints{PixelRange: 255, ChannelOrder: "bgr", Letterbox: "top-left"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRoundedBins has bins that are a little off: what quantizing does to
+// constants is YOLOv8's formula still, where the graph is quantized.
+func TestRoundedBins(t *testing.T) {
+	for _, quantized := range []bool{false, true} {
+		seen := 0
+		for seed := range 12 {
+			net := &tailNet{
+				small: newSmall(1, 3, tailHeight, tailWidth), rng: rand.New(rand.NewPCG(uint64(seed), 9)), nc: 3, roundBins: true, quantized: quantized,
+			}
+			net.yolov8(net.backbone())
+			if !slices.ContainsFunc(net.m.Graph.Nodes, func(n *onnx.Node) bool { return n.Is("Softmax") }) {
+				continue // no bins
+			}
+			seen++
+			net.output(net.transpose(net.rows, 0, 2, 1))
+			n, err := parse(net.bytes(t), "", nil)
+			switch {
+			case !quantized && !errors.Is(err, ErrUnknownHead):
+				t.Errorf("seed %d: %v", seed, err)
+			case quantized && (err != nil || n.Head.Layout != decode.Columns):
+				t.Errorf("seed %d, quantized: %v", seed, err)
+			}
+		}
+		if seen == 0 {
+			t.Fatal("none has bins")
+		}
 	}
 }
