@@ -152,18 +152,22 @@ func (r *reading) distancesInside(levels []*level, outputs []string) (*found, er
 	return nil, nil
 }
 
-// distancesBeforeNMS looks for a tensor that holds whole predictions before the
-// graph selects from them.
+// distancesBeforeNMS looks for tensors that hold the predictions, in one or boxes
+// and scores apart, before the graph selects from them.
 func (r *reading) distancesBeforeNMS(levels []*level, list []*feed, byName map[string]*probe.Value) (*found, error) {
 	cells, tried := 0, 0
 	for _, l := range levels {
 		cells += l.ny * l.nx
 	}
 	ways := r.asDistances(levels)
+	all, known := make([]*decoded, len(ways)), make([][]role, len(ways))
+	for i, o := range ways {
+		all[i] = o.decodedBy(r, list, false)
+	}
 	for _, n := range r.model.Graph.Nodes {
 		for _, name := range n.Outputs {
 			s := r.shape(name)
-			if len(s) != 3 || s[0] != r.batch || !(s[1] == cells && s[2] > 4) && !(s[2] == cells && s[1] > 4) || tried == maxTensors {
+			if len(s) != 3 || s[0] != r.batch || s[1] != cells && s[2] != cells || tried == maxTensors {
 				continue
 			}
 			values, err := r.probe.Numbers(r.shapes, byName, []string{name})
@@ -171,8 +175,12 @@ func (r *reading) distancesBeforeNMS(levels []*level, list []*feed, byName map[s
 				continue
 			}
 			tried++
-			for _, o := range ways {
-				if o.decodedBy(r, list, false).hold([]string{name}, values) == nil {
+			for i, o := range ways {
+				roles, err := all[i].roles(values[name])
+				if err != nil {
+					continue
+				}
+				if known[i] = append(known[i], roles...); all[i].whole(known[i]) == nil {
 					return r.cutDistances(levels, o, true)
 				}
 			}
@@ -187,7 +195,7 @@ func (r *reading) cutDistances(levels []*level, o distances, cut bool) (*found, 
 		return nil, fmt.Errorf("%w: family %s, but the graph decodes as %s", ErrHint, r.said.family, decode.YOLOv8)
 	}
 	if l := r.said.layout; l != "" && l != decode.Split {
-		return nil, fmt.Errorf("%w: --head %s, but the graph decodes distances as YOLOv8 does", ErrHint, l)
+		return nil, fmt.Errorf("%w: --head %s, but the graph decodes distances as YOLOv8 does; leave it out", ErrHint, l)
 	}
 	classes, err := r.classes(o.nc)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/model/internal/probe"
@@ -62,7 +64,26 @@ func (r *reading) inside(outputs []string, seen string) (*found, error) {
 	if why != nil {
 		return nil, fmt.Errorf("%w: %s, and what the graph does to get there cannot be followed (%w)", ErrUnknownHead, seen, why)
 	}
-	return nil, fmt.Errorf("%w: %s, and nothing in the graph is decoded by a formula of YOLOv5's, YOLOX's or YOLOv8's", ErrUnknownHead, seen)
+	return nil, fmt.Errorf("%w: %s, and nothing in the graph is decoded by a formula of YOLOv5's, YOLOX's or YOLOv8's: behind them %s",
+		ErrUnknownHead, seen, r.standing(levels))
+}
+
+// standing words what the outputs are made of: "stand 3 scales, the largest with
+// convolutions of 64, 80 and 32 channels".
+func (r *reading) standing(levels []*level) string {
+	var channels []string
+	for _, c := range levels[0].convs {
+		channels = append(channels, strconv.Itoa(r.channels(c)))
+	}
+	list := strings.Join(channels[:len(channels)-1], ", ")
+	if list != "" {
+		list += " and "
+	}
+	list += channels[len(channels)-1]
+	if len(levels) == 1 {
+		return "stands one scale with convolutions of " + list + " channels"
+	}
+	return fmt.Sprintf("stand %d scales, the largest with convolutions of %s channels", len(levels), list)
 }
 
 // mayHoldBoxes reports whether an output has a shape that boxes could have.
