@@ -122,10 +122,7 @@ func binary(f func(c *call, a, b float32) float32, g func(c *call, a, b int64) i
 }
 
 func (c *call) pair() (a, b *Value, shape []int, err error) {
-	if a, err = c.need(0); err != nil {
-		return
-	}
-	if b, err = c.need(1); err != nil {
+	if a, b, err = c.both(); err != nil {
 		return
 	}
 	shape, err = broadcast(a.Shape, b.Shape)

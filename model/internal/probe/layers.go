@@ -55,11 +55,7 @@ func (c *call) window(in, kernel []int) ([]int, error) {
 }
 
 func conv(c *call) ([]*Value, error) {
-	x, err := c.need(0)
-	if err != nil {
-		return nil, err
-	}
-	w, err := c.need(1)
+	x, w, err := c.both()
 	if err != nil {
 		return nil, err
 	}
@@ -78,11 +74,7 @@ func conv(c *call) ([]*Value, error) {
 }
 
 func convTranspose(c *call) ([]*Value, error) {
-	x, err := c.need(0)
-	if err != nil {
-		return nil, err
-	}
-	w, err := c.need(1)
+	x, w, err := c.both()
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +136,7 @@ func globalPool(c *call) ([]*Value, error) {
 }
 
 func gemm(c *call) ([]*Value, error) {
-	a, b, err := c.matrices()
+	a, b, err := c.both()
 	if err != nil {
 		return nil, err
 	}
@@ -161,16 +153,8 @@ func gemm(c *call) ([]*Value, error) {
 	return one(&Value{Type: a.Type, Shape: []int{m, n}}, nil)
 }
 
-func (c *call) matrices() (a, b *Value, err error) {
-	if a, err = c.need(0); err != nil {
-		return nil, nil, err
-	}
-	b, err = c.need(1)
-	return a, b, err
-}
-
 func matMul(c *call) ([]*Value, error) {
-	a, b, err := c.matrices()
+	a, b, err := c.both()
 	if err != nil {
 		return nil, err
 	}
@@ -292,11 +276,7 @@ func quantize(c *call) ([]*Value, error) {
 }
 
 func dequantize(c *call) ([]*Value, error) {
-	x, err := c.need(0)
-	if err != nil {
-		return nil, err
-	}
-	scale, err := c.need(1)
+	x, scale, err := c.both()
 	if err != nil {
 		return nil, err
 	}

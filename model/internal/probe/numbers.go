@@ -253,11 +253,7 @@ func (c *call) best(x *Value, axis int, values, places *Value) {
 // gatherElements takes, for every index, the number at that place along the
 // axis.
 func gatherElements(c *call) ([]*Value, error) {
-	x, err := c.need(0)
-	if err != nil {
-		return nil, err
-	}
-	index, err := c.need(1)
+	x, index, err := c.both()
 	if err != nil {
 		return nil, err
 	}

@@ -199,11 +199,7 @@ func sign(v int64) int64 {
 }
 
 func gather(c *call) ([]*Value, error) {
-	x, err := c.need(0)
-	if err != nil {
-		return nil, err
-	}
-	index, err := c.need(1)
+	x, index, err := c.both()
 	if err != nil {
 		return nil, err
 	}

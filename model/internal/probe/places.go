@@ -333,11 +333,7 @@ func tile(c *call) ([]*Value, error) {
 }
 
 func scatterND(c *call) ([]*Value, error) {
-	x, err := c.need(0)
-	if err != nil {
-		return nil, err
-	}
-	index, err := c.need(1)
+	x, index, err := c.both()
 	if err != nil {
 		return nil, err
 	}

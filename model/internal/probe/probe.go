@@ -266,6 +266,15 @@ func (c *call) need(i int) (*Value, error) {
 	return nil, fmt.Errorf("input %d is missing", i)
 }
 
+// both returns the first two inputs or an error where one is left out.
+func (c *call) both() (a, b *Value, err error) {
+	if a, err = c.need(0); err != nil {
+		return nil, nil, err
+	}
+	b, err = c.need(1)
+	return a, b, err
+}
+
 // ints returns the numbers of integer input i; ok is false where they are
 // unknown or left out.
 func (c *call) ints(i int) (values []int64, ok bool) {

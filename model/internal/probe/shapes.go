@@ -12,7 +12,7 @@ import (
 
 // gridSample gives (N, C, ...) of the grid's places, which are (N, ..., rank).
 func gridSample(c *call) ([]*Value, error) {
-	x, grid, err := c.matrices()
+	x, grid, err := c.both()
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +25,7 @@ func gridSample(c *call) ([]*Value, error) {
 
 // deformConv gives the places of its offsets, (N, ..., ny, nx).
 func deformConv(c *call) ([]*Value, error) {
-	x, w, err := c.matrices()
+	x, w, err := c.both()
 	if err != nil {
 		return nil, err
 	}
