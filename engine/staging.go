@@ -20,13 +20,10 @@ type PanicError struct {
 	Stack []byte
 }
 
-func (e *PanicError) Error() string { return fmt.Sprintf("%s panicked: %v", e.In, e.Value) }
+func (e *PanicError) Error() string { return (*guard.PanicError)(e).Error() }
 
 // Unwrap returns the value, where that is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
+func (e *PanicError) Unwrap() error { return (*guard.PanicError)(e).Unwrap() }
 
 // runGuarded runs code of the caller's, a panic of which is a *PanicError.
 func runGuarded(in string, f func() error) error { return panicked(guard.Call(in, f)) }
