@@ -122,9 +122,7 @@ func (r *reading) detectFlat(output string, maps []string) (*found, error) {
 	if r.said.layout == decode.RowsGrid {
 		return r.keepRowsGrid(output, levels, shape, kind)
 	}
-	for _, l := range levels {
-		r.findRaw(l)
-	}
+	r.findRaws(levels)
 	f, err := r.fitRows(levels, output)
 	if r.said.layout == decode.Rows && f != nil && f.twice {
 		r.said.layout = "" // no word makes these boxes right: the error below says why
@@ -169,10 +167,7 @@ func (r *reading) unmeasured(output string, levels []*level) (*found, error) {
 
 // isRows reports whether (B, N, no) holds every prediction of the levels.
 func (r *reading) isRows(levels []*level, shape []int) bool {
-	cells := 0
-	for _, l := range levels {
-		cells += l.ny * l.nx
-	}
+	cells := cellCount(levels)
 	if cells == 0 || shape[2] < 6 || shape[1]%cells != 0 {
 		return false
 	}
@@ -228,9 +223,7 @@ func (r *reading) keepRows(levels []*level, output string, classes int) (*found,
 		family = decode.YOLOX
 	}
 	if family == "" && kind == decode.KindYOLOX {
-		for _, l := range levels {
-			r.findRaw(l)
-		}
+		r.findRaws(levels)
 		f, err := r.fitRows(levels, output)
 		switch {
 		case err == nil && f != nil:

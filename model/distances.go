@@ -122,9 +122,7 @@ func (o distances) mean(bin func(int) float64) float64 {
 // distancesInside reads outputs behind which levels of two convs stand, as
 // YOLOv8's; nil where they are not.
 func (r *reading) distancesInside(levels []*level, outputs []string) (*found, error) {
-	for _, l := range levels {
-		r.findRaw(l)
-	}
+	r.findRaws(levels)
 	list, byName, err := r.feeds(levels)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnknownHead, err)
@@ -139,13 +137,12 @@ func (r *reading) distancesInside(levels []*level, outputs []string) (*found, er
 	}
 	for _, o := range r.asDistances(levels) {
 		d := o.decodedBy(r, list, false)
-		if d.hold(outputs, values) != nil {
+		roles, err := d.hold(outputs, values)
+		if err != nil {
 			continue
 		}
-		if len(outputs) == 1 {
-			if roles, err := d.roles(values[outputs[0]]); err == nil && d.asColumns(roles) && len(r.shape(outputs[0])) == 3 && r.shape(outputs[0])[1] == 4+o.nc {
-				return r.columns(outputs[0], o.nc)
-			}
+		if s := r.shape(outputs[0]); len(outputs) == 1 && d.asColumns(roles) && len(s) == 3 && s[1] == 4+o.nc {
+			return r.columns(outputs[0], o.nc)
 		}
 		return r.cutDistances(levels, o, true)
 	}
@@ -155,10 +152,7 @@ func (r *reading) distancesInside(levels []*level, outputs []string) (*found, er
 // distancesBeforeNMS looks for tensors that hold the predictions, in one or boxes
 // and scores apart, before the graph selects from them.
 func (r *reading) distancesBeforeNMS(levels []*level, list []*feed, byName map[string]*probe.Value) (*found, error) {
-	cells, tried := 0, 0
-	for _, l := range levels {
-		cells += l.ny * l.nx
-	}
+	cells, tried := cellCount(levels), 0
 	ways := r.asDistances(levels)
 	all, known := make([]*decoded, len(ways)), make([][]role, len(ways))
 	for i, o := range ways {
@@ -222,9 +216,6 @@ func (r *reading) distanceMaps(levels []*level) (*found, error) {
 		if r.said.family != decode.YOLOv8 && o.regMax != yolov8RegMax {
 			continue
 		}
-		for _, l := range levels {
-			r.findRaw(l)
-		}
 		if !r.joinedByChannel(levels) {
 			return nil, fmt.Errorf("%w: something is done to the predictions in outputs %s, which could be YOLOv8's", ErrUnknownHead, r.list(levels[0].outputs))
 		}
@@ -236,8 +227,8 @@ func (r *reading) distanceMaps(levels []*level) (*found, error) {
 // joinedByChannel reports whether the outputs are the convs themselves or their
 // concatenation: with two of them, none of YOLOv5's heads.
 func (r *reading) joinedByChannel(levels []*level) bool {
+	r.findRaws(levels)
 	for _, l := range levels {
-		r.findRaw(l)
 		for _, name := range l.outputs {
 			if !contains(l.raw, r.ahead(name)) && !contains([]string{l.convs[0].Outputs[0], l.convs[1].Outputs[0]}, r.back(name)) {
 				return false
@@ -288,9 +279,7 @@ func (r *reading) end2end(output string) (*found, error) {
 // selects returns the number of classes of a head from whose predictions output
 // selects, 0 where it holds anything else.
 func (r *reading) selects(levels []*level, output string) (int, error) {
-	for _, l := range levels {
-		r.findRaw(l)
-	}
+	r.findRaws(levels)
 	list, byName, err := r.feeds(levels)
 	if err != nil {
 		return 0, err

@@ -96,11 +96,7 @@ func (f *feed) at(layout decode.Layout, na, no, a, c, cell int) float32 {
 
 // layouts lists the ways in which raw maps can be taken apart.
 func (f *feed) layouts(na, no int) []decode.Layout {
-	sum := 0
-	for _, c := range f.channels {
-		sum += c
-	}
-	switch {
+	switch sum := f.total(); {
 	case sum != na*no || no < 6:
 		return nil
 	case f.fiveD:
@@ -160,10 +156,7 @@ func (r *reading) fitRows(levels []*level, output string) (*fit, error) {
 		return nil, err
 	}
 	rows := values[output]
-	cells := 0
-	for _, l := range levels {
-		cells += l.ny * l.nx
-	}
+	cells := cellCount(levels)
 	shape := rows.Shape
 	if len(shape) == 2 {
 		shape = append([]int{1}, shape...)
@@ -209,23 +202,20 @@ func sixDigits(v float64) float32 {
 }
 
 func asYOLOv5(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
-	return asYOLOv5By(0.5, list, layout, rows, na, no)
+	return asAnchored(&fit{}, list, layout, rows, na, no)
 }
 
 // asYOLOv5Twice is what the article's Detect does in YOLOv5 7.0 and later, whose
 // grid has had half a cell taken off already.
 func asYOLOv5Twice(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
-	f := asYOLOv5By(1, list, layout, rows, na, no)
-	if f != nil {
-		f.twice = true
-	}
-	return f
+	return asAnchored(&fit{twice: true}, list, layout, rows, na, no)
 }
 
-// asYOLOv5By is YOLOv5's formula with an offset of the centers in cells.
-func asYOLOv5By(offset float64, list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
-	out := &fit{family: decode.YOLOv5, decoded: true, anchors: make([][][2]float32, len(list))}
+// asAnchored fits YOLOv5's formula, with the anchors that it finds.
+func asAnchored(out *fit, list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
+	out.family, out.decoded, out.anchors = decode.YOLOv5, true, make([][][2]float32, len(list))
 	ok := eachRow(list, rows, na, no, func(f *feed, level, a, cell int, row []float32) bool {
+		raw := func(c int) float64 { return float64(f.at(layout, na, no, a, c, cell)) }
 		p := func(c int) float64 { return logistic(f.at(layout, na, no, a, c, cell)) }
 		if cell == 0 {
 			side := func(c int) float32 {
@@ -237,12 +227,7 @@ func asYOLOv5By(offset float64, list []*feed, layout decode.Layout, rows []float
 			out.anchors[level] = append(out.anchors[level], [2]float32{side(2), side(3)})
 		}
 		anchor := out.anchors[level][a]
-		if !(anchor[0] > 0 && anchor[1] > 0) || f.stride == 0 {
-			return false
-		}
-		stride := float64(f.stride)
-		if !near(row[0], (2*p(0)-offset+float64(cell%f.nx))*stride) || !near(row[1], (2*p(1)-offset+float64(cell/f.nx))*stride) ||
-			!near(row[2], 4*p(2)*p(2)*float64(anchor[0])) || !near(row[3], 4*p(3)*p(3)*float64(anchor[1])) {
+		if !(anchor[0] > 0 && anchor[1] > 0) || !f.boxMatches(out, anchor, raw, cell, row) {
 			return false
 		}
 		for c := 4; c < no; c++ {
@@ -259,19 +244,28 @@ func asYOLOv5By(offset float64, list []*feed, layout decode.Layout, rows []float
 }
 
 func asYOLOX(list []*feed, layout decode.Layout, rows []float32, na, no int) *fit {
+	out := &fit{family: decode.YOLOX, decoded: true}
 	ok := na == 1 && eachRow(list, rows, na, no, func(f *feed, _, a, cell int, row []float32) bool {
-		p := func(c int) float64 { return float64(f.at(layout, na, no, a, c, cell)) }
-		stride := float64(f.stride)
-		if f.stride == 0 || !near(row[0], (p(0)+float64(cell%f.nx))*stride) || !near(row[1], (p(1)+float64(cell/f.nx))*stride) ||
-			!near(row[2], math.Exp(p(2))*stride) || !near(row[3], math.Exp(p(3))*stride) {
-			return false
-		}
-		return scoresMatch(f, layout, a, cell, row)
+		raw := func(c int) float64 { return float64(f.at(layout, na, no, a, c, cell)) }
+		return f.boxMatches(out, [2]float32{}, raw, cell, row) && scoresMatch(f, layout, a, cell, row)
 	})
 	if !ok {
 		return nil
 	}
-	return &fit{family: decode.YOLOX, decoded: true}
+	return out
+}
+
+// boxMatches reports whether a row begins with the box that a fit's formula gives.
+func (f *feed) boxMatches(found *fit, anchor [2]float32, raw func(c int) float64, cell int, row []float32) bool {
+	if f.stride == 0 {
+		return false
+	}
+	for c, want := range f.box(found, anchor, raw, cell) {
+		if !near(row[c], want) {
+			return false
+		}
+	}
+	return true
 }
 
 // asGrid is YOLOX without decoding: boxes stand as they come out of the conv.
@@ -315,10 +309,7 @@ func (r *reading) fitMap(l *level, output string, na int) (*fit, error) {
 		return nil, err
 	}
 	v, f := values[output], list[0]
-	sum := 0
-	for _, c := range f.channels {
-		sum += c
-	}
+	sum := f.total()
 	if v.F == nil || v.Len() != r.batch*sum*l.ny*l.nx {
 		return nil, fmt.Errorf("it has shape %v", v.Shape)
 	}

@@ -90,7 +90,7 @@ func (w *sideWalk) step() bool {
 		case n.Is("Slice"):
 			return w.backwards(n)
 		case n.Is("Split"):
-			return w.joined(n.Outputs, readers)
+			return w.joined(n.Outputs)
 		}
 	}
 	return w.slices(readers)
@@ -212,7 +212,6 @@ func (w *sideWalk) turn(n *onnx.Node) bool {
 	if w.last {
 		w.early = n
 	}
-	w.sums = append(w.sums, n)
 	w.at = n.Outputs[0]
 	return true
 }
@@ -229,16 +228,14 @@ func (w *sideWalk) gather(n *onnx.Node) bool {
 
 // backwards is a Slice of the channels with a step of -1.
 func (w *sideWalk) backwards(n *onnx.Node) bool {
-	one := func(i int) int64 {
-		if t := w.index.Constant(n.Input(i)); t != nil && t.Len() == 1 {
-			if v, err := t.Int64s(); err == nil {
-				return v[0]
-			}
+	var v [4]int64 // start, end, axis, step
+	for i := range v {
+		var ok bool
+		if v[i], ok = w.whole(n.Input(1 + i)); !ok {
+			return false
 		}
-		return math.MaxInt64
 	}
-	start, end := one(1), one(2)
-	return len(n.Inputs) == 5 && one(4) == -1 && w.isChannels(one(3)) && (start == -1 || start >= 2 && start < math.MaxInt64) && end < -3 && w.turn(n)
+	return v[3] == -1 && w.isChannels(v[2]) && (v[0] == -1 || v[0] >= 2) && v[1] < -3 && w.turn(n)
 }
 
 // slices is a Slice or Gather for each channel, joined in the other order.
@@ -254,30 +251,38 @@ func (w *sideWalk) slices(readers []*onnx.Node) bool {
 		}
 		parts[c] = n.Outputs[0]
 	}
-	return !slices.Contains(parts, "") && w.joined(parts, readers)
+	return !slices.Contains(parts, "") && w.joined(parts)
 }
 
 // channelOf returns the one channel that a Slice takes.
 func (w *sideWalk) channelOf(n *onnx.Node) (c int64, ok bool) {
-	if !n.Is("Slice") || len(n.Inputs) < 4 || len(n.Inputs) == 5 && w.whole(n.Input(4)) != 1 {
+	if !n.Is("Slice") || len(n.Inputs) < 4 {
 		return 0, false
 	}
-	from, to := w.whole(n.Input(1)), w.whole(n.Input(2))
-	return from, w.isChannels(w.whole(n.Input(3))) && from >= 0 && from < 3 && to == from+1
+	from, hasFrom := w.whole(n.Input(1))
+	to, hasTo := w.whole(n.Input(2))
+	axis, hasAxis := w.whole(n.Input(3))
+	if step, known := w.whole(n.Input(4)); len(n.Inputs) == 5 && (!known || step != 1) {
+		return 0, false
+	}
+	return from, hasFrom && hasTo && hasAxis && w.isChannels(axis) && from >= 0 && from < 3 && to == from+1
 }
 
-// whole returns a constant of one whole number, far from any place otherwise.
-func (w *sideWalk) whole(name string) int64 {
-	if t := w.index.Constant(name); t != nil && t.Len() == 1 {
-		if v, err := t.Int64s(); err == nil {
-			return v[0]
-		}
+// whole returns a constant of one whole number.
+func (w *sideWalk) whole(name string) (v int64, ok bool) {
+	t := w.index.Constant(name)
+	if t == nil || t.Len() != 1 {
+		return 0, false
 	}
-	return math.MinInt64
+	numbers, err := t.Int64s()
+	if err != nil {
+		return 0, false
+	}
+	return numbers[0], true
 }
 
 // joined is the Concat of the three channels' parts, from the last to the first.
-func (w *sideWalk) joined(parts []string, readers []*onnx.Node) bool {
+func (w *sideWalk) joined(parts []string) bool {
 	if len(parts) != 3 {
 		return false
 	}
@@ -296,7 +301,6 @@ func (w *sideWalk) joined(parts []string, readers []*onnx.Node) bool {
 	if !w.isChannels(cat.Int("axis", 0)) || !slices.Equal(cat.Inputs, []string{parts[2], parts[1], parts[0]}) {
 		return false
 	}
-	w.sums = append(w.sums, readers...)
 	return w.turn(cat)
 }
 
@@ -311,9 +315,7 @@ func (w *sideWalk) replace() (*onnx.ValueInfo, error) {
 	g := w.model.Graph
 	if lastIsChannels(w.input) {
 		for _, n := range w.sums {
-			if n.Is("Mul", "Div", "Add", "Sub") {
-				w.turnConstants(n)
-			}
+			w.turnConstants(n)
 		}
 	}
 	for _, n := range w.moves {

@@ -121,10 +121,6 @@ func (r *reading) headLevels(outputs []string) ([]*level, error) {
 // rowTensors lists the tensors within the graph, in its order, that could hold
 // every prediction of the levels as rows (B, N, 5+nc) or (N, 5+nc).
 func (r *reading) rowTensors(levels []*level) []string {
-	cells := 0
-	for _, l := range levels {
-		cells += l.ny * l.nx
-	}
 	var list []string
 	for _, n := range r.model.Graph.Nodes {
 		for _, name := range n.Outputs {
@@ -156,7 +152,8 @@ func (r *reading) sameBehind(levels []*level, f *fit, outputs []string) error {
 	if err != nil {
 		return err
 	}
-	return r.decodedBy(f, list, false).hold(outputs, values)
+	_, err = r.decodedBy(f, list, false).hold(outputs, values)
+	return err
 }
 
 // isRaw reports whether an output is one level's raw predictions, in any order.
@@ -175,17 +172,18 @@ func (r *reading) isRaw(levels []*level, f *fit, output string) bool {
 	return false
 }
 
-// hold checks that the outputs hold the predictions and nothing else.
-func (d *decoded) hold(outputs []string, values map[string]*probe.Value) error {
+// hold checks that the outputs hold the predictions and nothing else, and returns
+// what their channels are.
+func (d *decoded) hold(outputs []string, values map[string]*probe.Value) ([]role, error) {
 	var all []role
 	for _, name := range outputs {
 		roles, err := d.roles(values[name])
 		if err != nil {
-			return fmt.Errorf("output %.80q: %w", name, err)
+			return nil, fmt.Errorf("output %.80q: %w", name, err)
 		}
 		all = append(all, roles...)
 	}
-	return d.whole(all)
+	return all, d.whole(all)
 }
 
 // decodedBy decodes the feeds' predictions as a fit says, a sample of them or

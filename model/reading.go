@@ -260,6 +260,21 @@ func (r *reading) ahead(name string) string {
 	return name
 }
 
+// cellCount returns the cells of all levels together.
+func cellCount(levels []*level) (n int) {
+	for _, l := range levels {
+		n += l.ny * l.nx
+	}
+	return n
+}
+
+// findRaws is findRaw of each level.
+func (r *reading) findRaws(levels []*level) {
+	for _, l := range levels {
+		r.findRaw(l)
+	}
+}
+
 // findRaw fills in where a level's predictions lie before anything is done to
 // them: the conv, the Concat of its convs on the channels, or every conv.
 func (r *reading) findRaw(l *level) {
