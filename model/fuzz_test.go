@@ -11,32 +11,37 @@ import (
 	"github.com/trtdet/trtdet/model/onnx"
 )
 
-// smallNets are detectors of each way of building that the little builder
-// knows, with what their user has to say.
-func smallNets() []struct {
-	net   *small
+// smallNet makes a detector for one test, with what its user has to say.
+type smallNet struct {
+	make  func() *small
 	hints *Hints
-} {
+}
+
+// smallNets are detectors of each way of building that the little builder
+// knows.
+func smallNets() []smallNet {
 	two := &Hints{Anchors: twoAnchors}
-	nets := []struct {
-		net   *small
-		hints *Hints
-	}{
-		{heads(true, 1, 3, 64, 96), two}, {heads(false, 1, 3, 64, 64), two}, {heads(false, "b", 3, "h", "w"), two},
-		{fiveD(1, 2, 8, 16, 16), oneLevel}, {fiveD(-1, 2, 8, 16, 16), oneLevel}, {resized(), oneLevel}, {quantized(), two},
-		{mixed(1, "b", 3, "h", "w"), two}, {mixed(2, 1, 3, 64, 96), two},
+	nets := []smallNet{
+		{func() *small { return heads(true, 1, 3, 64, 96) }, two},
+		{func() *small { return heads(false, 1, 3, 64, 64) }, two},
+		{func() *small { return heads(false, "b", 3, "h", "w") }, two},
+		{func() *small { return fiveD(1, 2, 8, 16, 16) }, oneLevel},
+		{func() *small { return fiveD(-1, 2, 8, 16, 16) }, oneLevel},
+		{resized, oneLevel},
+		{quantized, two},
+		{func() *small { return mixed(1, "b", 3, "h", "w") }, two},
+		{func() *small { return mixed(2, 1, 3, 64, 96) }, two},
 	}
 	// one head behind each of the tails
 	for i, way := range tails {
-		net := heading(rand.New(rand.NewPCG(uint64(i), 11)))
-		outputs, _ := way.make(net)
-		for _, name := range outputs {
-			net.output(name)
-		}
-		nets = append(nets, struct {
-			net   *small
-			hints *Hints
-		}{net.small, nil})
+		nets = append(nets, smallNet{func() *small {
+			net := heading(rand.New(rand.NewPCG(uint64(i), 11)))
+			outputs, _ := way.make(net)
+			for _, name := range outputs {
+				net.output(name)
+			}
+			return net.small
+		}, nil})
 	}
 	return nets
 }
@@ -152,7 +157,7 @@ func FuzzEdit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, net, order uint8, program []byte) {
 		nets := smallNets()
 		c := nets[int(net)%len(nets)]
-		if b := mutate(t, c.net.m, program[:min(len(program), 60)]); len(b) > 0 {
+		if b := mutate(t, c.make().m, program[:min(len(program), 60)]); len(b) > 0 {
 			checkEdits(t, b, c.hints, order)
 		}
 	})
@@ -161,7 +166,7 @@ func FuzzEdit(f *testing.F) {
 // FuzzLoad takes any bytes through reading and every edit.
 func FuzzLoad(f *testing.F) {
 	for i, c := range smallNets() {
-		b, err := c.net.m.Marshal()
+		b, err := c.make().m.Marshal()
 		if err != nil {
 			f.Fatal(err)
 		}
