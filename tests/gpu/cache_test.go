@@ -1,7 +1,6 @@
 package gpu
 
 import (
-	"bytes"
 	"log/slog"
 	"os"
 	"strings"
@@ -21,7 +20,7 @@ func TestRuntimeCache(t *testing.T) {
 	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256})
 	cache := plan + ".cache"
 	use := func() string {
-		var logged bytes.Buffer
+		var logged written
 		d, err := engine.Open(plan, &engine.Options{Device: devices(1), Log: slog.New(slog.NewTextHandler(&logged, nil))})
 		if err != nil {
 			t.Fatal(err)

@@ -3,11 +3,13 @@
 package gpu
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/trtdet/trtdet/engine"
@@ -68,6 +70,25 @@ func open(t *testing.T, path string, o engine.Options) *engine.Detector {
 		}
 	})
 	return d
+}
+
+// written is what a log handler has written so far: a Detector hands records on
+// from a goroutine of its own.
+type written struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *written) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(p)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
 }
 
 // devices are the first few GPUs.
