@@ -21,6 +21,8 @@ import (
 type inputs struct {
 	sources []imaging.Source
 	tensors []backend.Tensor
+	// selection is which predictions of them become detections.
+	selection *selection
 	// first and all say which of how many they are, where they are a part.
 	first, all int
 }
@@ -31,7 +33,7 @@ func (in inputs) slice(from, to int) inputs {
 	if len(in.tensors) > 0 { // they come one by one
 		return in
 	}
-	return inputs{sources: in.sources[from:to], first: in.first + from, all: max(in.all, len(in.sources))}
+	return inputs{sources: in.sources[from:to], selection: in.selection, first: in.first + from, all: max(in.all, len(in.sources))}
 }
 
 // request is one call's images, kept for the next.
@@ -55,7 +57,10 @@ func (c *core) newRequest(batch int) *request {
 }
 
 // detect fills in results, one for each input.
-func (c *core) detect(ctx *guard.Context, in inputs, results []Result) error {
+func (c *core) detect(ctx *guard.Context, in inputs, q *query, results []Result) (err error) {
+	if in.selection, err = c.selectionOf(q); err != nil {
+		return err
+	}
 	n, bytes, err := c.together(in)
 	switch {
 	case err != nil:
@@ -117,6 +122,9 @@ func (c *core) detectMany(caller guard.Context, in inputs, results []Result) err
 func (c *core) detectCall(ctx context.Context, caller *guard.Context, in inputs, bytes int64, results []Result) (err error) {
 	r := c.requests.Get().(*request)
 	r.call.Items = r.pictures[:in.count()]
+	for _, p := range r.call.Items {
+		p.Conf = in.selection.conf
+	}
 	r.call.Caller, r.call.Bytes = callerOf(caller), bytes
 	if in, err = c.prepare(ctx, r.call, in); err != nil {
 		c.requests.Put(r)
@@ -145,7 +153,7 @@ func (c *core) detectCall(ctx context.Context, caller *guard.Context, in inputs,
 	if err := c.scheduler.Wait(ctx, r.call); err != nil {
 		return err
 	}
-	c.answer(r, read, results)
+	c.answer(r, in.selection, read, results)
 	return nil
 }
 
@@ -196,10 +204,10 @@ func (c *core) fits(info imaging.Info) error {
 }
 
 // answer makes results of what was found, on the caller's time.
-func (c *core) answer(r *request, read time.Duration, results []Result) {
+func (c *core) answer(r *request, s *selection, read time.Duration, results []Result) {
 	start := time.Now()
 	for i, p := range r.call.Items {
-		results[i] = Result{Detections: c.detections(p), NonFinite: p.NonFinite}
+		results[i] = Result{Detections: c.detections(p, s), NonFinite: p.NonFinite}
 	}
 	took := time.Since(start)
 	for i, p := range r.call.Items {
@@ -213,8 +221,8 @@ func (c *core) answer(r *request, read time.Duration, results []Result) {
 
 // detections is the host's half of the work: NMS, then back to the image's own
 // pixels, leaving out boxes of which nothing lies inside the image.
-func (c *core) detections(p *backend.Picture) []Detection {
-	kept := decode.NMS(p.Candidates, c.nms)
+func (c *core) detections(p *backend.Picture, s *selection) []Detection {
+	kept := decode.NMS(p.Candidates, s.nms)
 	detections := make([]Detection, 0, len(kept))
 	for _, k := range kept {
 		box := p.Fit.ToPicture(k.Box)
@@ -242,7 +250,7 @@ func (d *Detector) detect(ctx context.Context, in inputs, results []Result) erro
 		if err != nil {
 			return err
 		}
-		err = c.detect(guarded, in, results)
+		err = c.detect(guarded, in, d.query, results)
 		switch {
 		case errors.Is(err, schedule.ErrClosed):
 			continue // there is another now, or none

@@ -22,7 +22,7 @@ import (
 // core is one open model: what a Detector has until it gets another.
 type core struct {
 	spec      model.Spec
-	nms       decode.NMSOptions
+	selection selection
 	width     int
 	height    int
 	batch     int // the most pictures of a batch
@@ -71,13 +71,13 @@ func (c *core) start(o *Options) {
 	c.requests.New = func() any { return c.newRequest(c.batch) }
 	lanes := c.backend.Lanes()
 	c.atOnce = len(lanes) + 1
-	c.scheduler = schedule.New(c.scheduled(lanes), schedule.Config[*backend.Picture]{
+	c.scheduler = schedule.New(scheduled(lanes), schedule.Config[*backend.Picture]{
 		Batch: c.batch, BatchBytes: c.backend.BatchBytes(), Size: c.backend.Size, Bytes: c.hostMemory,
 		Limit: orDefault(o.QueueLimit, max(DefaultQueueLimit, c.batch)), MaxDelay: o.MaxDelay, Nap: nap,
 		Classify: c.backend.Classify, Backoff: firstBackoff, Log: o.Log,
 		Reopen: func(device string) ([]schedule.Stream[*backend.Picture], error) {
 			lanes, err := c.backend.Reopen(device)
-			return c.scheduled(lanes), err
+			return scheduled(lanes), err
 		},
 	})
 }
@@ -110,7 +110,7 @@ func openBackend(path string, o *Options) (*core, error) {
 			logger(o.Log).Warn("the network takes one picture at a time", "model", path, "reason", err)
 		}
 	}
-	if err := c.setNMS(o); err != nil {
+	if err := c.setSelection(o); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	c.backend, err = ort.Open(n, ort.Config{Height: c.height, Width: c.width, Threads: o.Threads, Slots: o.Slots, MultiLabel: o.MultiLabel})
@@ -120,20 +120,10 @@ func openBackend(path string, o *Options) (*core, error) {
 	return c, nil
 }
 
-// scheduledLane is a backend's lane as the scheduler takes it.
-type scheduledLane struct {
-	backend.Lane
-	conf float32
-}
-
-func (l scheduledLane) Run(pictures []*backend.Picture, interrupted func() context.Context) error {
-	return l.Lane.Run(pictures, l.conf, interrupted)
-}
-
-func (c *core) scheduled(lanes []backend.Lane) []schedule.Stream[*backend.Picture] {
+func scheduled(lanes []backend.Lane) []schedule.Stream[*backend.Picture] {
 	var all []schedule.Stream[*backend.Picture]
 	for _, l := range lanes {
-		all = append(all, scheduledLane{l, c.spec.Thresholds.Conf})
+		all = append(all, l)
 	}
 	return all
 }
@@ -184,6 +174,7 @@ func (c *core) warmupLane(ctx context.Context, l backend.Lane) error {
 	defer c.unstage(r)
 	blank := imaging.NewPicture(c.width, c.height)
 	for _, p := range r.pictures {
+		p.Conf = 1 // nothing is looked for
 		if err := c.backend.Stage(p, blank); err != nil {
 			return err
 		}
@@ -193,7 +184,7 @@ func (c *core) warmupLane(ctx context.Context, l backend.Lane) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := l.Run(r.pictures[:size], 1, func() context.Context { return ctx }); err != nil {
+			if err := l.Run(r.pictures[:size], func() context.Context { return ctx }); err != nil {
 				return err
 			}
 		}
@@ -212,21 +203,6 @@ func (c *core) close() error {
 	err := c.backend.Close()
 	c.log.Flush()
 	return err
-}
-
-// setNMS settles what is kept of the candidates.
-func (c *core) setNMS(o *Options) error {
-	classes, err := classIDs(&c.spec, o.Classes, o.ClassNames)
-	if err != nil {
-		return err
-	}
-	c.nms = decode.NMSOptions{
-		IoU: c.spec.Thresholds.IoU, MaxDet: o.MaxDet, Classes: classes, Agnostic: o.AgnosticNMS, Selected: c.spec.Head.Selected(),
-	}
-	if c.nms.MaxDet == 0 {
-		c.nms.MaxDet = DefaultMaxDet
-	}
-	return nil
 }
 
 // className returns the name of class id, or the id as text where the model

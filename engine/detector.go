@@ -39,6 +39,12 @@ var (
 // ready goes at once, as one batch, to a free slot; pictures of several calls
 // share batches. Turns go around among callers, see WithCaller.
 type Detector struct {
+	*opened
+	query *query // nil asks for nothing but what the Detector was opened for
+}
+
+// opened is what a Detector shares with those that With makes of it.
+type opened struct {
 	options Options
 
 	swap sync.Mutex   // held by Swap and Close
@@ -57,7 +63,31 @@ func Open(path string, o *Options) (*Detector, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Detector{options: *o, core: c}, nil
+	return &Detector{opened: &opened{options: *o, core: c}}, nil
+}
+
+// With returns a Detector whose calls ask for something else, of the same model
+// and in the same batches: other thresholds, other classes, fewer detections. What
+// the options do not say stays as it is. It costs next to nothing and need not be
+// closed; Swap and Close are for both. The error is an *OptionError, an
+// *UnknownClassError or ErrClosed. After a Swap to a model without a class that was
+// asked for, calls end in an *UnknownClassError.
+func (d *Detector) With(options ...CallOption) (*Detector, error) {
+	c, err := d.current()
+	if err != nil {
+		return nil, err
+	}
+	q := &query{}
+	if d.query != nil {
+		*q = *d.query
+	}
+	for _, set := range options {
+		set(q)
+	}
+	if _, err := c.selectionOf(q); err != nil {
+		return nil, err
+	}
+	return &Detector{opened: d.opened, query: q}, nil
 }
 
 // current returns what the Detector has at this moment.

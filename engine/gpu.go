@@ -54,7 +54,7 @@ func openPlan(path string, o *Options) (*core, error) {
 	if c.height, c.width, err = planSize(m, o.Height, o.Width); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := c.setNMS(o); err != nil {
+	if err := c.setSelection(o); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	library, err := trt.LoadVersion(trt.Flavor(m.TensorRT.Flavor), m.TensorRT.Version)

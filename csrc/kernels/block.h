@@ -64,6 +64,12 @@ typedef struct trtdet_candidate {
   int32_t anchor;
 } trtdet_candidate;
 
+/* What one picture's candidates have to exceed. */
+typedef struct trtdet_threshold {
+  float conf;   /* of scores, and of confidences */
+  float border; /* the same threshold as the tensor has it: in logits where there are logits */
+} trtdet_threshold;
+
 /* What was found in one picture. */
 typedef struct trtdet_found {
   uint32_t candidates; /* all that pass; more than capacity says how much room is needed */
@@ -73,6 +79,7 @@ typedef struct trtdet_found {
 /* Raw maps to candidates. */
 typedef struct trtdet_decode {
   uint64_t views;      /* trtdet_view[] */
+  uint64_t thresholds; /* trtdet_threshold[count] */
   uint64_t found;      /* trtdet_found[count], zeros before the launch */
   uint64_t candidates; /* trtdet_candidate[count][capacity], in no order */
   int32_t count;       /* pictures */
@@ -81,8 +88,6 @@ typedef struct trtdet_decode {
   int32_t formula;     /* trtdet_formula */
   int32_t logits;      /* not 0: confidence and labels still need a sigmoid, and so do YOLOv5's boxes */
   int32_t multi_label; /* not 0: every label that passes makes a candidate, not the best alone */
-  float conf;          /* threshold of scores, and of confidences */
-  float conf_border;   /* the same threshold as the tensor has it: in logits where there are logits */
   int32_t reg_max;     /* YOLOv8's bins of a distance; 0 elsewhere */
   int32_t reserved;
 } trtdet_decode;

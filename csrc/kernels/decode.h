@@ -159,11 +159,15 @@ TRTDET_DEVICE inline uint32_t Increment(uint32_t* count) {
 #endif
 }
 
-// Where the candidates of one picture go: appended in any order, as long as
-// there is room, and counted.
+// Which candidates of one picture pass, and where they go: appended in any
+// order, as long as there is room, and counted.
 struct Out {
   const trtdet_decode& decode;
   int picture;
+
+  TRTDET_DEVICE trtdet_threshold Threshold() const {
+    return reinterpret_cast<const trtdet_threshold*>(decode.thresholds)[picture];
+  }
 
   TRTDET_DEVICE void NonFinite() const { Increment(&Found()->non_finite); }
 
@@ -185,12 +189,13 @@ struct Out {
 template <typename T>
 TRTDET_DEVICE inline void DecodePrediction(const Out& out, const trtdet_view& view, int position) {
   const trtdet_decode& decode = out.decode;
+  const trtdet_threshold threshold = out.Threshold();
   const Prediction<T> prediction(view, out.picture, position);
   float conf = 1;
   if (prediction.conf != nullptr) {
     conf = ToFloat(*prediction.conf);
     if (!Finite(conf)) return out.NonFinite();
-    if (conf <= decode.conf_border) return;
+    if (conf <= threshold.border) return;
   }
   const bool selected = decode.formula == TRTDET_CORNERS;  // the one label is the score, the class id stands behind it
   const Best best = BestLabel(prediction, selected ? 1 : decode.classes);
@@ -198,7 +203,7 @@ TRTDET_DEVICE inline void DecodePrediction(const Out& out, const trtdet_view& vi
   if (prediction.conf != nullptr) conf = Probability(decode, conf);
   trtdet_candidate candidate;
   candidate.score = conf * Probability(decode, best.label);
-  if (!(candidate.score > decode.conf)) return;  // nor do the other labels
+  if (!(candidate.score > threshold.conf)) return;  // nor do the other labels
   SetBox(decode, view, prediction, position, &candidate);
   if (!(FiniteBox(decode, prediction) && Finite(candidate.x1) && Finite(candidate.y1) && Finite(candidate.x2) &&
         Finite(candidate.y2) && Finite(candidate.score))) {
@@ -217,10 +222,10 @@ TRTDET_DEVICE inline void DecodePrediction(const Out& out, const trtdet_view& vi
   }
   for (int k = 0; k < decode.classes; ++k) {
     const float label = prediction.Label(k);
-    if (decode.logits && label <= decode.conf_border) continue;  // no confidence lifts it over the threshold
+    if (decode.logits && label <= threshold.border) continue;  // no confidence lifts it over the threshold
     candidate.score = conf * Probability(decode, label);
     candidate.class_id = k;
-    if (candidate.score > decode.conf) out.Candidate(candidate);
+    if (candidate.score > threshold.conf) out.Candidate(candidate);
   }
 }
 

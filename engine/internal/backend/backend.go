@@ -52,8 +52,10 @@ type Picture struct {
 	Staged any
 	// Fit is where the picture lies in the network's input.
 	Fit decode.Fit
-	// Candidates are the boxes above the confidence threshold, in pixels of the
-	// network's input.
+	// Conf is the threshold of 0 to 1 that a candidate's score must exceed.
+	Conf float32
+	// Candidates are the boxes above the threshold, in pixels of the network's
+	// input.
 	Candidates []decode.Candidate
 	// NonFinite counts the predictions dropped because a number in them was
 	// NaN or infinite.
@@ -98,10 +100,9 @@ type Lane interface {
 	// share it.
 	Device() string
 	// Run runs staged pictures, at most MaxBatch of them, as one batch, and sets
-	// all of each but Staged and Fit. conf is the threshold that a candidate's
-	// score must exceed. The context that interrupted returns ends when nobody
-	// wants the batch any more.
-	Run(pictures []*Picture, conf float32, interrupted func() context.Context) error
+	// all of each but Staged, Fit and Conf. The context that interrupted returns ends
+	// when nobody wants the batch any more.
+	Run(pictures []*Picture, interrupted func() context.Context) error
 	// Maps runs the pictures as Run does and returns what the network makes of
 	// them, in float32, before anything is decoded.
 	Maps(pictures []*Picture) ([]decode.Tensor, error)

@@ -104,13 +104,13 @@ func candidates(t *testing.T, b backend.Backend, pictures ...*imaging.Picture) [
 	t.Helper()
 	batch := make([]*backend.Picture, len(pictures))
 	for i, p := range pictures {
-		batch[i] = &backend.Picture{}
+		batch[i] = &backend.Picture{Conf: 0.25}
 		if err := b.Stage(batch[i], p); err != nil {
 			t.Fatal(err)
 		}
 		defer b.Unstage(batch[i])
 	}
-	if err := b.Lanes()[0].Run(batch, 0.25, t.Context); err != nil {
+	if err := b.Lanes()[0].Run(batch, t.Context); err != nil {
 		t.Fatal(err)
 	}
 	return batch

@@ -18,37 +18,44 @@ import (
 // header is what is copied in beside the pixels: a block for the kernels, what
 // it points to, and zeros where the kernels count.
 type header struct {
-	block    *kernels.Block
-	found    []kernels.Found
-	pictures []kernels.Picture
+	block      *kernels.Block
+	found      []kernels.Found
+	thresholds []kernels.Threshold
+	pictures   []kernels.Picture
 }
 
-// Where the parts of a header for n pictures begin, and its size.
-func headerParts(n int) (found, pictures, size int) {
-	found = int(unsafe.Sizeof(kernels.Block{}))
-	pictures = found + n*int(unsafe.Sizeof(kernels.Found{}))
-	return found, pictures, pictures + n*int(unsafe.Sizeof(kernels.Picture{}))
+// headerParts is where the parts of a header begin, and its size.
+type headerParts struct{ found, thresholds, pictures, size int }
+
+// newHeaderParts has room for n pictures.
+func newHeaderParts(n int) (h headerParts) {
+	h.found = int(unsafe.Sizeof(kernels.Block{}))
+	h.thresholds = h.found + n*int(unsafe.Sizeof(kernels.Found{}))
+	h.pictures = h.thresholds + n*int(unsafe.Sizeof(kernels.Threshold{}))
+	h.size = h.pictures + n*int(unsafe.Sizeof(kernels.Picture{}))
+	return h
 }
 
 // headerOf views the pinned header.
 func (s *slot) headerOf() header {
 	n := s.shape.largest
-	found, pictures, _ := headerParts(n)
+	parts := newHeaderParts(n)
 	at := unsafe.Pointer(unsafe.SliceData(s.header.host.Bytes()))
 	return header{
-		block:    (*kernels.Block)(at),
-		found:    unsafe.Slice((*kernels.Found)(unsafe.Add(at, found)), n),
-		pictures: unsafe.Slice((*kernels.Picture)(unsafe.Add(at, pictures)), n),
+		block:      (*kernels.Block)(at),
+		found:      unsafe.Slice((*kernels.Found)(unsafe.Add(at, parts.found)), n),
+		thresholds: unsafe.Slice((*kernels.Threshold)(unsafe.Add(at, parts.thresholds)), n),
+		pictures:   unsafe.Slice((*kernels.Picture)(unsafe.Add(at, parts.pictures)), n),
 	}
 }
 
 // Run implements backend.Lane. A batch that is under way is not interrupted.
-func (s *slot) Run(pictures []*backend.Picture, conf float32, _ func() context.Context) error {
-	return s.use(func() error { return s.run(pictures, conf) })
+func (s *slot) Run(pictures []*backend.Picture, _ func() context.Context) error {
+	return s.use(func() error { return s.run(pictures) })
 }
 
 // run finds the candidates in a batch of pictures, at most the largest.
-func (s *slot) run(pictures []*backend.Picture, conf float32) error {
+func (s *slot) run(pictures []*backend.Picture) error {
 	start := time.Now()
 	bucket, err := s.bucketFor(len(pictures))
 	if err != nil {
@@ -58,7 +65,7 @@ func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 	if err := s.place(pictures, header); err != nil {
 		return err
 	}
-	s.setBlock(header, len(pictures), conf, s.candidates.device.Address(), capacity)
+	s.setBlock(header, len(pictures), s.candidates.device.Address(), capacity)
 	if err := s.do(func() error {
 		if err := s.copyIn(pictures); err != nil {
 			return err
@@ -70,7 +77,7 @@ func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 	}); err != nil {
 		return err
 	}
-	if err := s.fetch(header, len(pictures), conf, bucket); err != nil {
+	if err := s.fetch(header, len(pictures), bucket); err != nil {
 		return err
 	}
 	timing := backend.Timing{Network: time.Since(start)}
@@ -88,7 +95,8 @@ func (s *slot) run(pictures []*backend.Picture, conf float32) error {
 	return errors.Join(s.shrinkRoom(), s.capture(bucket))
 }
 
-// place says in the header where each picture will lie on the device.
+// place says in the header where each picture will lie on the device, and what
+// its candidates have to exceed.
 func (s *slot) place(pictures []*backend.Picture, h header) error {
 	size := 0
 	for _, p := range pictures {
@@ -102,6 +110,7 @@ func (s *slot) place(pictures []*backend.Picture, h header) error {
 	clear(h.found)
 	at := uint64(0)
 	for i, p := range pictures {
+		h.thresholds[i] = kernels.NewThreshold(s.decoder, p.Conf)
 		staged := backend.Staged[stagedPicture](p)
 		if staged.tensor {
 			h.pictures[i] = kernels.NoPicture()
@@ -166,14 +175,14 @@ func (s *slot) copyIn(pictures []*backend.Picture) error {
 }
 
 // setBlock tells the kernels about a batch, and where its candidates go.
-func (s *slot) setBlock(h header, pictures int, conf float32, candidates uint64, capacity int) {
-	found, first, _ := headerParts(s.shape.largest)
+func (s *slot) setBlock(h header, pictures int, candidates uint64, capacity int) {
+	parts := newHeaderParts(s.shape.largest)
 	at := s.header.device.Address()
-	kernels.SetLetterbox(h.block, at+uint64(first), pictures, kernels.Input{
+	kernels.SetLetterbox(h.block, at+uint64(parts.pictures), pictures, kernels.Input{
 		Address: s.input.memory.Address(), Width: s.width, Height: s.height, Half: s.input.half, Range: s.pre.PixelRange,
 	})
-	kernels.SetDecode(h.block, s.views.Address(), pictures, s.decoder, conf, kernels.Candidates{
-		Found: at + uint64(found), Address: candidates, Capacity: capacity,
+	kernels.SetDecode(h.block, s.views.Address(), at+uint64(parts.thresholds), pictures, s.decoder, kernels.Candidates{
+		Found: at + uint64(parts.found), Address: candidates, Capacity: capacity,
 	})
 }
 
@@ -210,6 +219,6 @@ func (s *slot) launchDecode(b *bucket) error {
 
 // copyFound adds the copy of what the decode has counted.
 func (s *slot) copyFound() error {
-	found, pictures, _ := headerParts(s.shape.largest)
-	return s.stream.CopyOut(s.header.host.Bytes()[found:pictures], s.header.device.Address()+uint64(found))
+	parts := newHeaderParts(s.shape.largest)
+	return s.stream.CopyOut(s.header.host.Bytes()[parts.found:parts.thresholds], s.header.device.Address()+uint64(parts.found))
 }

@@ -43,7 +43,7 @@ func (s *slot) maps(pictures []*backend.Picture) (_ []decode.Tensor, err error) 
 	if err := s.place(pictures, header); err != nil {
 		return nil, err
 	}
-	s.setBlock(header, len(pictures), 1, s.candidates.device.Address(), capacity)
+	s.setBlock(header, len(pictures), s.candidates.device.Address(), capacity)
 	if err := s.do(func() error {
 		err := errors.Join(s.copyIn(pictures), s.network(b))
 		for i, o := range s.outputs {

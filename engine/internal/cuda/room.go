@@ -69,7 +69,7 @@ func (d *Device) resize(b **Buffer, size int, limit int64, what string) error {
 // fetch makes sure that all candidates of a batch are on the host. The counts say
 // whether they were copied out with it; where an image has more, they are decoded
 // once more.
-func (s *slot) fetch(h header, images int, conf float32, b *bucket) error {
+func (s *slot) fetch(h header, images int, b *bucket) error {
 	total, most := 0, 0
 	for i := range images {
 		n, _ := kernels.Counts(&h.found[i])
@@ -82,7 +82,7 @@ func (s *slot) fetch(h header, images int, conf float32, b *bucket) error {
 	if most <= capacity {
 		return nil
 	}
-	return s.decodeAgain(h, s.counts[:images], most, total, conf, b)
+	return s.decodeAgain(h, s.counts[:images], most, total, b)
 }
 
 // found returns an image's candidates once they were fetched.
@@ -111,7 +111,7 @@ func candidatesAt(memory []byte, first, n int) []decode.Candidate {
 // decodeAgain decodes a batch, whose maps still lie there, with room for the most
 // that one of its images has, and copies out all of those that have more than
 // capacity.
-func (s *slot) decodeAgain(h header, counts []int, most, total int, conf float32, b *bucket) error {
+func (s *slot) decodeAgain(h header, counts []int, most, total int, b *bucket) error {
 	r := &s.room
 	size, fetched := len(counts)*most*kernels.CandidateSize, total*kernels.CandidateSize
 	r.needed.candidates, r.needed.fetched = max(r.needed.candidates, size), max(r.needed.fetched, fetched)
@@ -129,7 +129,7 @@ func (s *slot) decodeAgain(h header, counts []int, most, total int, conf float32
 		}
 	}
 	clear(h.found)
-	s.setBlock(h, len(counts), conf, r.candidates.Address(), most)
+	s.setBlock(h, len(counts), r.candidates.Address(), most)
 	return s.do(func() error {
 		err := errors.Join(s.stream.CopyIn(s.header.device.Address(), s.header.host.Bytes()), s.launchDecode(b), s.copyFound())
 		at := 0

@@ -51,7 +51,10 @@ func TestRoom(t *testing.T) {
 	s := b.gpus[0].slots[0]
 	const few, many = 0.5, 1e-9
 	run := func(conf float32) error {
-		return s.Run(all, conf, t.Context)
+		for _, p := range all {
+			p.Conf = conf
+		}
+		return s.Run(all, t.Context)
 	}
 	usual := func() {
 		t.Helper()
@@ -93,11 +96,11 @@ func TestRoom(t *testing.T) {
 	if s.room.candidates != nil || s.room.fetched != nil {
 		t.Error("room for candidates is kept that no batch has needed lately")
 	}
-	large := &backend.Picture{}
+	large := &backend.Picture{Conf: few}
 	if err := b.Stage(large, imaging.NewPicture(3000, 2000)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Run([]*backend.Picture{large}, few, t.Context); err != nil {
+	if err := s.Run([]*backend.Picture{large}, t.Context); err != nil {
 		t.Fatal(err)
 	}
 	b.Unstage(large)

@@ -92,8 +92,7 @@ func (s *slot) prepare(stageTimes bool) error {
 	if err := s.placeViews(); err != nil {
 		return err
 	}
-	_, _, size := headerParts(s.shape.largest)
-	if err := s.header.grow(s.device, size); err != nil {
+	if err := s.header.grow(s.device, newHeaderParts(s.shape.largest).size); err != nil {
 		return err
 	}
 	s.counts = make([]int, s.shape.largest)

@@ -12,10 +12,11 @@ import (
 
 // What lies in device memory, as block.h has it.
 type (
-	Block   = C.trtdet_block
-	Picture = C.trtdet_picture
-	View    = C.trtdet_view
-	Found   = C.trtdet_found
+	Block     = C.trtdet_block
+	Picture   = C.trtdet_picture
+	View      = C.trtdet_view
+	Threshold = C.trtdet_threshold
+	Found     = C.trtdet_found
 )
 
 // Input is the network's input (B, 3, Height, Width).
@@ -105,16 +106,22 @@ var formulas = [...]C.int32_t{
 	decode.FormulaDecoded: C.TRTDET_DECODED, decode.FormulaCorners: C.TRTDET_CORNERS,
 }
 
+// NewThreshold is the threshold of 0 to 1 that a picture's candidates have to
+// exceed.
+func NewThreshold(d *decode.Decoder, conf float32) Threshold {
+	return Threshold{conf: C.float(conf), border: C.float(d.ConfBorder(conf))}
+}
+
 // SetDecode has the decode kernel read count pictures through the views from
-// the address on, which the decoder's Views were, with a threshold of 0 to 1.
-func SetDecode(b *Block, views uint64, count int, d *decode.Decoder, conf float32, to Candidates) {
+// the address on, which the decoder's Views were, each with its Threshold of
+// those from another address on.
+func SetDecode(b *Block, views, thresholds uint64, count int, d *decode.Decoder, to Candidates) {
 	head := d.Head()
 	b.decode = C.trtdet_decode{
-		views: C.uint64_t(views), count: C.int32_t(count),
+		views: C.uint64_t(views), thresholds: C.uint64_t(thresholds), count: C.int32_t(count),
 		found: C.uint64_t(to.Found), candidates: C.uint64_t(to.Address), capacity: C.int32_t(to.Capacity),
 		classes: C.int32_t(head.Classes), formula: formulas[head.Formula()], reg_max: C.int32_t(head.RegMax),
 		logits: flag(!head.SigmoidApplied), multi_label: flag(d.MultiLabel),
-		conf: C.float(conf), conf_border: C.float(d.ConfBorder(conf)),
 	}
 }
 

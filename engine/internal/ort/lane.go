@@ -24,14 +24,14 @@ type lane struct {
 func (l *lane) Device() string { return "cpu" }
 
 // Run implements backend.Lane.
-func (l *lane) Run(pictures []*backend.Picture, conf float32, interrupted func() context.Context) error {
+func (l *lane) Run(pictures []*backend.Picture, interrupted func() context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var timing backend.Timing
 	err := l.forward(interrupted(), pictures, &timing, func(outputs []decode.Tensor) (err error) {
 		start := time.Now()
 		for i, p := range pictures {
-			p.Candidates, p.NonFinite, err = l.b.decoder.Decode(p.Candidates[:0], outputs, i, l.b.width, l.b.height, conf)
+			p.Candidates, p.NonFinite, err = l.b.decoder.Decode(p.Candidates[:0], outputs, i, l.b.width, l.b.height, p.Conf)
 			if err != nil {
 				return err
 			}

@@ -95,6 +95,7 @@ bool PlaceDecode(Placed& to, unsigned int views) {
   const uint64_t count = decode.count;
   if (count == 0) return true;
   if (!Place(decode.views, views * sizeof(trtdet_view), "the views") ||
+      !Place(decode.thresholds, count * sizeof(trtdet_threshold), "the thresholds") ||
       !Place(decode.found, count * sizeof(trtdet_found), "the counts") ||
       !Place(decode.candidates, count * decode.capacity * sizeof(trtdet_candidate), "the candidates")) {
     return false;

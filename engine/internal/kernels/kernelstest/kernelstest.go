@@ -190,7 +190,7 @@ func outputsOf(h decode.Head, batch, width, height int, value func() float32) []
 
 // launch decodes a batch with the kernel. The candidates of each picture come
 // in the order of the Go decoder.
-func launch(t *testing.T, m Machine, d *decode.Decoder, outputs []decode.Tensor, half bool, batch, width, height, capacity int, conf float32) ([][]decode.Candidate, []kernels.Found) {
+func launch(t *testing.T, m Machine, d *decode.Decoder, outputs []decode.Tensor, half bool, batch, width, height, capacity int, confs []float32) ([][]decode.Candidate, []kernels.Found) {
 	t.Helper()
 	views, err := d.Views(outputs, width, height)
 	if err != nil {
@@ -213,9 +213,13 @@ func launch(t *testing.T, m Machine, d *decode.Decoder, outputs []decode.Tensor,
 		}
 	}
 	found, candidates := make([]kernels.Found, batch), make([]decode.Candidate, batch*capacity)
+	thresholds := make([]kernels.Threshold, batch)
+	for i := range thresholds {
+		thresholds[i] = kernels.NewThreshold(d, confs[i])
+	}
 	var block kernels.Block
 	to := kernels.Candidates{Found: put(m, found), Address: put(m, candidates), Capacity: capacity}
-	kernels.SetDecode(&block, put(m, placed), batch, d, conf, to)
+	kernels.SetDecode(&block, put(m, placed), put(m, thresholds), batch, d, to)
 	m.Decode(&block, positions, len(placed), batch)
 	m.Get(bytesOf(found), to.Found)
 	m.Get(bytesOf(candidates), to.Address)
@@ -254,7 +258,8 @@ func close(a, b float32) bool {
 }
 
 // TestDecode holds the kernel to the Go decoder: every layout with random
-// heads, 1 to 5 levels, 1 to 9 anchors, 1 to 1000 classes, both precisions.
+// heads, 1 to 5 levels, 1 to 9 anchors, 1 to 1000 classes, both precisions, each
+// picture with a threshold of its own.
 func TestDecode(t *testing.T, m Machine) {
 	rounds := 60
 	if testing.Short() {
@@ -272,7 +277,10 @@ func TestDecode(t *testing.T, m Machine) {
 			}
 			d.MultiLabel = rng.IntN(3) == 0
 			batch, half := 1+rng.IntN(3), rng.IntN(2) == 0
-			conf := []float32{0, 0.001, 0.25, 0.5, 0.9, 1}[rng.IntN(6)]
+			confs := make([]float32, batch)
+			for i := range confs {
+				confs[i] = []float32{0, 0.001, 0.25, 0.5, 0.9, 1}[rng.IntN(6)]
+			}
 			outputs := outputsOf(h, batch, width, height, number(rng, h, round%2 == 0))
 			if half {
 				for _, o := range outputs {
@@ -282,16 +290,16 @@ func TestDecode(t *testing.T, m Machine) {
 				}
 			}
 			name := fmt.Sprintf("%s %s, %d levels, %d anchors, %d classes, half %v, multi-label %v, conf %g",
-				h.Family, layout, len(h.Levels), h.AnchorsPerCell(), classes, half, d.MultiLabel, conf)
+				h.Family, layout, len(h.Levels), h.AnchorsPerCell(), classes, half, d.MultiLabel, confs)
 			wants, nonFinite := make([][]decode.Candidate, batch), make([]int, batch)
 			most := 1
 			for i := range batch {
-				if wants[i], nonFinite[i], err = d.Decode(nil, outputs, i, width, height, conf); err != nil {
+				if wants[i], nonFinite[i], err = d.Decode(nil, outputs, i, width, height, confs[i]); err != nil {
 					t.Fatal(err)
 				}
 				most = max(most, len(wants[i]))
 			}
-			got, found := launch(t, m, d, outputs, half, batch, width, height, most, conf)
+			got, found := launch(t, m, d, outputs, half, batch, width, height, most, confs)
 			m.Free()
 			for i, want := range wants {
 				seen += len(want)
@@ -328,8 +336,9 @@ func TestDecodeOverflow(t *testing.T, m Machine) {
 		t.Fatal(err)
 	}
 	outputs := outputsOf(h, 2, width, height, number(rng, h, false))
-	all, _ := launch(t, m, d, outputs, false, 2, width, height, 1<<16, 0.1)
-	some, found := launch(t, m, d, outputs, false, 2, width, height, 5, 0.1)
+	confs := []float32{0.1, 0.1}
+	all, _ := launch(t, m, d, outputs, false, 2, width, height, 1<<16, confs)
+	some, found := launch(t, m, d, outputs, false, 2, width, height, 5, confs)
 	for i := range all {
 		if n, _ := kernels.Counts(&found[i]); len(all[i]) <= 5 || n != len(all[i]) {
 			t.Errorf("picture %d: %d candidates counted, want %d", i, n, len(all[i]))
