@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"strconv"
 	"sync"
 	"syscall"
@@ -13,7 +11,6 @@ import (
 	"github.com/trtdet/trtdet/decode"
 	"github.com/trtdet/trtdet/engine/internal/backend"
 	"github.com/trtdet/trtdet/engine/internal/guard"
-	"github.com/trtdet/trtdet/engine/internal/ort"
 	"github.com/trtdet/trtdet/engine/internal/schedule"
 	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
@@ -37,25 +34,6 @@ type core struct {
 
 	mu     sync.RWMutex // held for reading by every call, so that close waits
 	closed bool
-}
-
-// openCore gets a model ready.
-func openCore(path string, o *Options) (*core, error) {
-	if err := checkDevice(path, o.Device); err != nil {
-		return nil, err
-	}
-	log := guard.NewHandler(logger(o.Log).Handler())
-	defer log.Flush()
-	guarded := *o
-	guarded.Log = slog.New(log)
-	guarded.HostMemory = hostMemory(o.HostMemory)
-	c, err := openBackend(path, &guarded)
-	if err != nil {
-		return nil, err
-	}
-	c.log = log
-	c.start(&guarded)
-	return c, nil
 }
 
 // start makes the scheduler.
@@ -91,34 +69,6 @@ func nap(d time.Duration) {
 
 // firstBackoff is how long a lost or failing GPU is left alone at first.
 const firstBackoff = time.Second
-
-func openBackend(path string, o *Options) (*core, error) {
-	if IsPlan(path) {
-		return openPlan(path, o)
-	}
-	go ort.Load() //nolint:errcheck // while the model is being read; ort.Open says what went wrong
-	n, err := model.Load(path, &o.Head)
-	if err != nil {
-		return nil, err
-	}
-	c := &core{spec: n.Spec}
-	if c.height, c.width, err = inputSize(n, o.Height, o.Width, logger(o.Log)); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if size, dynamic := n.Batch(); !dynamic && size == 1 && o.Batch > 1 {
-		if err := n.MakeBatchDynamic(); err != nil {
-			logger(o.Log).Warn("the network takes one picture at a time", "model", path, "reason", err)
-		}
-	}
-	if err := c.setSelection(o); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	c.backend, err = ort.Open(n, ort.Config{Height: c.height, Width: c.width, Threads: o.Threads, Slots: o.Slots, MultiLabel: o.MultiLabel})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
-}
 
 func scheduled(lanes []backend.Lane) []schedule.Stream[*backend.Picture] {
 	var all []schedule.Stream[*backend.Picture]

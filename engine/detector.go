@@ -54,12 +54,25 @@ type opened struct {
 
 // Open gets the model ready to run: an ONNX file on the CPU, a TensorRT engine
 // on GPUs. The error wraps os errors for the file, model's errors
-// for what is in it, and ErrNoGPU.
-func Open(path string, o *Options) (*Detector, error) {
+// for what is in it, ErrNoGPU, or the context's when that ends first: Open returns
+// then, and what it had begun comes to its end by itself. The context means nothing
+// to the Detector.
+func Open(ctx context.Context, path string, o *Options) (*Detector, error) {
+	return open(ctx, source{path: path}, o)
+}
+
+// OpenBytes is Open of a model's bytes: those of an ONNX file without external data
+// and no manifest, or those of a TensorRT engine and of its manifest. They must not
+// change until the Detector is closed.
+func OpenBytes(ctx context.Context, model, manifest []byte, o *Options) (*Detector, error) {
+	return open(ctx, source{model: model, manifest: manifest}, o)
+}
+
+func open(ctx context.Context, s source, o *Options) (*Detector, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	c, err := openCore(path, o)
+	c, err := openInTime(ctx, s, o)
 	if err != nil {
 		return nil, err
 	}
@@ -230,10 +243,10 @@ func (d *Detector) use(f func(*core) error) error {
 // Swap opens another model, or the same file again, and has all calls from then
 // on answered by it; calls under way are answered by the one that they began
 // with. No call fails because of it. It returns when the old model is freed; both
-// are in memory until then. nil options are those that the Detector was opened
+// are in memory until then. The context is Open's. nil options are those that the Detector was opened
 // with. After an error the Detector has the model that it had, unless the error is
 // that of freeing it.
-func (d *Detector) Swap(path string, o *Options) error {
+func (d *Detector) Swap(ctx context.Context, path string, o *Options) error {
 	if o == nil {
 		o = &d.options
 	}
@@ -242,7 +255,7 @@ func (d *Detector) Swap(path string, o *Options) error {
 	if _, err := d.current(); err != nil {
 		return err
 	}
-	c, err := openCore(path, o)
+	c, err := openInTime(ctx, source{path: path}, o)
 	if err != nil {
 		return err
 	}

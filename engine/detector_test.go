@@ -31,7 +31,7 @@ func openPicture(t *testing.T, name string) *imaging.Picture {
 // however many batches the network works on at once.
 func TestDetectFromManyGoroutines(t *testing.T) {
 	for _, c := range []struct{ asked, slots int }{{0, 1}, {2, 2}, {8, 3}} {
-		d, err := Open(carried, &Options{Height: 256, Width: 256, Batch: 4, Threads: 3, Slots: c.asked})
+		d, err := Open(t.Context(), carried, &Options{Height: 256, Width: 256, Batch: 4, Threads: 3, Slots: c.asked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func sameObjects(a, b []Detection) bool {
 }
 
 func TestDetectEnds(t *testing.T) {
-	d, err := Open(carried, nil)
+	d, err := Open(t.Context(), carried, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a class of another name", carried, Options{Classes: []int{1}, ClassNames: []string{"car", "bus"}}, nil, "class bus does not exist"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d, err := Open(c.path, &c.options)
+			d, err := Open(t.Context(), c.path, &c.options)
 			if err == nil {
 				d.Close()
 				t.Fatal("no error")
@@ -146,7 +146,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestInputSizeIsWholeStrides(t *testing.T) {
 	for in, want := range map[[2]int][2]int{{0, 0}: {640, 640}, {100, 200}: {128, 224}, {64, 32}: {64, 32}, {1, 1}: {32, 32}} {
-		d, err := Open(carried, &Options{Height: in[0], Width: in[1], Log: discard})
+		d, err := Open(t.Context(), carried, &Options{Height: in[0], Width: in[1], Log: discard})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestInputSizeIsWholeStrides(t *testing.T) {
 
 // A caller with one image does not wait behind all that another has put in.
 func TestCallersTakeTurns(t *testing.T) {
-	d, err := Open(carried, &Options{Height: 320, Width: 320})
+	d, err := Open(t.Context(), carried, &Options{Height: 320, Width: 320})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestEncodedKeepsMemory(t *testing.T) {
 	if _, err := imaging.TurboJPEG(); err != nil {
 		t.Skipf("Go's own decoder has memory of its own: %v", err)
 	}
-	d, err := Open(carried, &Options{Height: 64, Width: 64})
+	d, err := Open(t.Context(), carried, &Options{Height: 64, Width: 64})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // detector's ONNX file, Open gets a model ready to run, and a Detector finds
 // objects in pictures.
 //
-//	detector, err := engine.Open("model.onnx", nil)
+//	detector, err := engine.Open(ctx, "model.onnx", nil)
 //	if err != nil {
 //		return err
 //	}
@@ -53,6 +53,9 @@
 // What is handed in, pictures, contexts and log handlers, may panic or block: that
 // call ends in a *PanicError, or waits, and no other notices. Log handlers are
 // called from a goroutine of their own and may call the Detector.
+//
+// With returns a Detector of the same model whose calls ask for other thresholds or
+// classes; they share batches with all others.
 //
 // Warmup has every slot run every size of batch, so that the first calls need not
 // wait for memory and CUDA graphs. Swap opens another model and has calls answered

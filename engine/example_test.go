@@ -11,7 +11,7 @@ import (
 )
 
 func Example() {
-	detector, err := engine.Open("../models/emoji/decoupled-base.onnx", nil)
+	detector, err := engine.Open(context.Background(), "../models/emoji/decoupled-base.onnx", nil)
 	if err != nil {
 		log.Fatal(err)
 	}

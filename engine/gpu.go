@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,29 +17,32 @@ import (
 
 // checkDevice refuses work that the devices asked for cannot do, in one line
 // that says what is missing and what to run instead.
-func checkDevice(path string, d Device) error {
-	if !IsPlan(path) && len(d.CUDA) == 0 {
+func checkDevice(s source, d Device) error {
+	if !s.isPlan() && len(d.CUDA) == 0 {
 		return nil // the driver, which may take a second to start, is not asked
 	}
 	missing := trt.DriverError()
 	switch {
-	case IsPlan(path) && missing != nil:
+	case s.isPlan() && missing != nil:
 		return fmt.Errorf("%s: %w: a TensorRT engine runs on a GPU only: %w; run the ONNX file it was built from instead: trtdet run MODEL.onnx --device cpu",
-			path, ErrNoGPU, missing)
-	case IsPlan(path) && d.CPU:
-		return fmt.Errorf("%s: a TensorRT engine runs on a GPU only: leave --device cpu out, or run the ONNX file it was built from", path)
-	case IsPlan(path):
+			s, ErrNoGPU, missing)
+	case s.isPlan() && d.CPU:
+		return fmt.Errorf("%s: a TensorRT engine runs on a GPU only: leave --device cpu out, or run the ONNX file it was built from", s)
+	case s.isPlan():
 		return nil
 	case missing != nil:
 		return fmt.Errorf("--device %s: %w: %w; run it with --device cpu instead", d, ErrNoGPU, missing)
 	}
-	return fmt.Errorf("--device %s: a GPU runs engines, and %s is an ONNX file: build one first: trtdet build %s", d, path, path)
+	return fmt.Errorf("--device %s: a GPU runs engines, and %s is an ONNX file: build one first: trtdet build %s", d, s, s.onnx())
 }
 
 // openPlan gets a TensorRT engine ready to run.
-func openPlan(path string, o *Options) (*core, error) {
-	m, plan, err := readPlan(path)
+func openPlan(ctx context.Context, s source, o *Options) (*core, error) {
+	m, plan, err := s.plan()
 	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	c := &core{spec: model.Spec{
@@ -52,31 +56,31 @@ func openPlan(path string, o *Options) (*core, error) {
 		c.spec.Thresholds.IoU = *o.Head.IoU
 	}
 	if c.height, c.width, err = planSize(m, o.Height, o.Width); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	if err := c.setSelection(o); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	library, err := trt.LoadVersion(trt.Flavor(m.TensorRT.Flavor), m.TensorRT.Version)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	if library.Version() != m.TensorRT.Version {
-		return nil, fmt.Errorf("%s: it was built with %s %s, and here is %s: build it again: %s", path,
-			library.Flavor().Title(), m.TensorRT.Version, library.Version(), rebuild(path))
+		return nil, fmt.Errorf("%s: it was built with %s %s, and here is %s: build it again: %s", s,
+			library.Flavor().Title(), m.TensorRT.Version, library.Version(), s.rebuild())
 	}
-	b := &gpuBackend{management: nvml.New(), cache: runtimeCache{path: path + ".cache", plan: path, log: logger(o.Log)}}
+	b := &gpuBackend{management: nvml.New(), cache: newRuntimeCache(s, o.Log)}
 	if err := b.choose(m, o.Device); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", s, err)
 	}
 	b.watch = gpus.NewWatch(b.management, b.devices)
 	b.Backend, err = cuda.Open(plan, library, cuda.Config{
 		Devices: b.ordinals(), Head: m.Head, Preprocess: m.Preprocess, Height: c.height, Width: c.width,
 		Batch: o.Batch, Slots: o.Slots, HostMemory: o.HostMemory, DeviceMemory: o.DeviceMemory, MultiLabel: o.MultiLabel, StageTimes: o.StageTimes, NoGraphs: o.NoGraphs,
-		Cache: b.cache.read(), Explain: b.watch.Explain, Log: logger(o.Log),
+		Cache: b.cache.read(), Explain: b.watch.Explain, Log: o.Log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, b.watch.Close()))
+		return nil, fmt.Errorf("%s: %w", s, errors.Join(err, b.watch.Close()))
 	}
 	c.backend = b
 	return c, nil

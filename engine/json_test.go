@@ -76,7 +76,7 @@ func (lying) Done() <-chan struct{}   { panic("not done") }
 
 // A caller's panic is the exported error, with its fields.
 func TestPanicError(t *testing.T) {
-	d, err := Open(carried, &Options{Height: 64, Width: 64})
+	d, err := Open(t.Context(), carried, &Options{Height: 64, Width: 64})
 	if err != nil {
 		t.Fatal(err)
 	}

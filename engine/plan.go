@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -27,64 +28,65 @@ func IsPlan(path string) bool {
 // the plan against it: size, hash and, for TensorRT-RTX, the plan's own header.
 // TensorRT is not asked. The error wraps ErrDamaged or os's errors.
 func ReadPlanManifest(planPath string) (*model.Manifest, error) {
-	m, err := planManifest(planPath)
+	s := source{path: planPath}
+	m, err := s.readManifest()
 	if err != nil {
 		return nil, err
 	}
-	sum, size, err := hashFile(planPath)
+	f, err := os.Open(planPath)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPlan(planPath, m, sum, size); err != nil {
+	defer f.Close()
+	hash, head := sha256.New(), &bytes.Buffer{}
+	size, err := io.Copy(hash, io.TeeReader(io.LimitReader(f, trt.PlanHeaderSize), head))
+	if err != nil {
+		return nil, err
+	}
+	rest, err := io.Copy(hash, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkPlan(m, hex.EncodeToString(hash.Sum(nil)), size+rest, head.Bytes()); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
-// readPlan is ReadPlanManifest with the plan itself: the bytes that were held
-// against the manifest, not those of another read.
-func readPlan(planPath string) (*model.Manifest, []byte, error) {
-	m, err := planManifest(planPath)
-	if err != nil {
-		return nil, nil, err
+// readManifest returns the manifest that came with a plan, or lies beside it.
+func (s source) readManifest() (*model.Manifest, error) {
+	if s.path == "" {
+		m, err := model.ParseManifest(s.manifest)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w; build the engine again with trtdet build", s, err)
+		}
+		return m, nil
 	}
-	plan, err := os.ReadFile(planPath)
-	if err != nil {
-		return nil, nil, err
-	}
-	sum := sha256.Sum256(plan)
-	if err := checkPlan(planPath, m, hex.EncodeToString(sum[:]), int64(len(plan))); err != nil {
-		return nil, nil, err
-	}
-	return m, plan, nil
-}
-
-// planManifest returns the manifest beside a plan.
-func planManifest(planPath string) (*model.Manifest, error) {
-	if info, err := os.Stat(planPath); err != nil {
+	if info, err := os.Stat(s.path); err != nil {
 		return nil, err
 	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: it is no regular file: name an engine that trtdet build wrote", planPath)
+		return nil, fmt.Errorf("%s: it is no regular file: name an engine that trtdet build wrote", s)
 	}
-	m, err := model.ReadManifest(ManifestPath(planPath))
+	m, err := model.ReadManifest(ManifestPath(s.path))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s has no manifest (%s), and a plan does not say what its outputs mean: build it with trtdet build", planPath, ManifestPath(planPath))
+		return nil, fmt.Errorf("%s has no manifest (%s), and a plan does not say what its outputs mean: build it with trtdet build", s, ManifestPath(s.path))
 	}
 	return m, err
 }
 
-// checkPlan holds a plan of this hash and size against its manifest.
-func checkPlan(planPath string, m *model.Manifest, sum string, size int64) error {
+// checkPlan holds a plan of this hash and size, and the beginning of it, against
+// its manifest.
+func (s source) checkPlan(m *model.Manifest, sum string, size int64, head []byte) error {
 	if size != m.Plan.Bytes {
 		return fmt.Errorf("%s: %w: %d bytes, the manifest says %d; build it again: %s",
-			planPath, ErrDamaged, size, m.Plan.Bytes, rebuild(planPath))
+			s, ErrDamaged, size, m.Plan.Bytes, s.rebuild())
 	}
 	if sum != m.Plan.SHA256 {
-		return fmt.Errorf("%s: %w: its SHA-256 differs; build it again: %s", planPath, ErrDamaged, rebuild(planPath))
+		return fmt.Errorf("%s: %w: its SHA-256 differs; build it again: %s", s, ErrDamaged, s.rebuild())
 	}
 	if trt.Flavor(m.TensorRT.Flavor) == trt.RTX {
-		if err := checkPlanHeader(planPath, m); err != nil {
-			return fmt.Errorf("%s: %w: %w; build it again: %s", planPath, ErrDamaged, err, rebuild(planPath))
+		if err := checkPlanHeader(head, m); err != nil {
+			return fmt.Errorf("%s: %w: %w; build it again: %s", s, ErrDamaged, err, s.rebuild())
 		}
 	}
 	return nil
@@ -92,8 +94,8 @@ func checkPlan(planPath string, m *model.Manifest, sum string, size int64) error
 
 // checkPlanHeader holds what a TensorRT-RTX plan says of itself against its
 // manifest.
-func checkPlanHeader(path string, m *model.Manifest) error {
-	h, err := readPlanHeader(path)
+func checkPlanHeader(head []byte, m *model.Manifest) error {
+	h, err := trt.ReadPlanHeader(head)
 	if err != nil {
 		return err
 	}
@@ -134,17 +136,9 @@ func readPlanHeader(path string) (*trt.PlanHeader, error) {
 
 // rebuild is the command that makes the plan anew. The ONNX file's name is not
 // recorded: it may have moved, and its hash is what counts.
-func rebuild(planPath string) string {
-	return fmt.Sprintf("trtdet build MODEL.onnx -o %s --force", planPath)
-}
-
-func hashFile(path string) (sum string, size int64, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", 0, err
+func (s source) rebuild() string {
+	if s.path == "" {
+		return "trtdet build MODEL.onnx"
 	}
-	defer f.Close()
-	h := sha256.New()
-	size, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), size, err
+	return fmt.Sprintf("trtdet build MODEL.onnx -o %s --force", s.path)
 }

@@ -17,7 +17,7 @@ func ptr(x float32) *float32 { return &x }
 // Calls of With ask for what a Detector could have been opened for, and get what
 // that finds.
 func TestWith(t *testing.T) {
-	d, err := Open(carried, &Options{Height: 256, Width: 256})
+	d, err := Open(t.Context(), carried, &Options{Height: 256, Width: 256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestWith(t *testing.T) {
 		{"the last of two", []CallOption{Conf(0.9), Conf(0.25)}, Options{Head: model.Hints{Conf: ptr(0.25)}}},
 	} {
 		c.opened.Height, c.opened.Width = 256, 256
-		other, err := Open(carried, &c.opened)
+		other, err := Open(t.Context(), carried, &c.opened)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestWith(t *testing.T) {
 // Calls that ask for different things share batches, and each gets what it gets
 // alone.
 func TestWithSharesBatches(t *testing.T) {
-	d, err := Open(carried, &Options{Height: 256, Width: 256, Batch: 4})
+	d, err := Open(t.Context(), carried, &Options{Height: 256, Width: 256, Batch: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestWithSharesBatches(t *testing.T) {
 // What cannot be asked is refused before any call, and by Open where it is an
 // option there.
 func TestWithRefuses(t *testing.T) {
-	d, err := Open(carried, &Options{Height: 256, Width: 256})
+	d, err := Open(t.Context(), carried, &Options{Height: 256, Width: 256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestWithRefuses(t *testing.T) {
 		}
 	}
 	var bad *OptionError
-	if _, err := Open(carried, &Options{MaxDet: -1}); !errors.As(err, &bad) {
+	if _, err := Open(t.Context(), carried, &Options{MaxDet: -1}); !errors.As(err, &bad) {
 		t.Errorf("opened with MaxDet -1: %v", err)
 	}
 	asks, err := d.With(ClassNames(d.ClassName(0)))

@@ -18,14 +18,27 @@ import (
 // unlike the plan nobody names it: it is believed where nobody but root, the user
 // and the owner of the plan can have written it.
 type runtimeCache struct {
-	path string
+	path string // empty for none
 	plan string
 	had  []byte // what was read
 	log  *slog.Logger
 }
 
+// newRuntimeCache is the file of a plan that is one; what was opened from bytes has
+// none.
+func newRuntimeCache(s source, log *slog.Logger) runtimeCache {
+	c := runtimeCache{plan: s.path, log: log}
+	if s.path != "" {
+		c.path = s.path + ".cache"
+	}
+	return c
+}
+
 // read returns what was kept, nil for nothing.
 func (c *runtimeCache) read() []byte {
+	if c.path == "" {
+		return nil
+	}
 	had, err := c.believed()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.log.Warn("the kernels of earlier runs are not taken and are compiled again", "reason", err)
@@ -47,6 +60,9 @@ func (c *runtimeCache) believed() ([]byte, error) {
 
 // keep writes what there is now, unless it is what was read.
 func (c *runtimeCache) keep(now []byte, err error) {
+	if c.path == "" {
+		return
+	}
 	if err == nil && len(now) > 0 && !bytes.Equal(now, c.had) {
 		err = wholefile.Write(c.path, func(w io.Writer) error {
 			_, err := w.Write(now)

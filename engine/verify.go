@@ -72,12 +72,12 @@ func Verify(ctx context.Context, onnxPath, planPath string, head model.Hints, pi
 	if len(pictures) == 0 {
 		return nil, errors.New("verifying an engine takes pictures")
 	}
-	gpu, err := Open(planPath, &Options{Slots: 1, Head: model.Hints{Conf: head.Conf, IoU: head.IoU}})
+	gpu, err := Open(ctx, planPath, &Options{Slots: 1, Head: model.Hints{Conf: head.Conf, IoU: head.IoU}})
 	if err != nil {
 		return nil, err
 	}
 	defer gpu.Close()
-	cpu, err := Open(onnxPath, &Options{Head: head, Height: gpu.core.height, Width: gpu.core.width})
+	cpu, err := Open(ctx, onnxPath, &Options{Head: head, Height: gpu.core.height, Width: gpu.core.width})
 	if err != nil {
 		return nil, err
 	}

@@ -121,10 +121,10 @@ func serving(t *testing.T, flags ...string) (c *exec.Cmd, url string) {
 	return c, url
 }
 
-// post has a server detect.
+// post has a server detect at a URL.
 func post(t *testing.T, url string, body []byte) (int, string) {
 	t.Helper()
-	r, err := http.Post(url+"/detect", "application/octet-stream", bytes.NewReader(body))
+	r, err := http.Post(url, "application/octet-stream", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestServerDeadline(t *testing.T) {
 	}
 	for deadline, want := range map[string]int{"1ns": http.StatusServiceUnavailable, "0": http.StatusOK} {
 		c, url := serving(t, "-deadline", deadline)
-		if status, text := post(t, url, picture); status != want {
+		if status, text := post(t, url+"/detect", picture); status != want {
 			t.Errorf("-deadline %s: status %d, %s", deadline, status, text)
 		}
 		if err := c.Process.Kill(); err != nil {
@@ -166,7 +166,7 @@ func TestServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		status, text := post(t, url, picture)
+		status, text := post(t, url+"/detect", picture)
 		var objects []struct{ Class string }
 		if err := json.Unmarshal([]byte(text), &objects); err != nil || status != http.StatusOK || objects[0].Class != "car" {
 			t.Fatalf("status %d, %s", status, text)
@@ -175,14 +175,20 @@ func TestServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if status, text := post(t, url, []byte("%PDF-1.7")); status != http.StatusBadRequest || !strings.Contains(text, "it is a PDF") {
+	for conf, want := range map[string]int{"1": http.StatusOK, "1.5": http.StatusBadRequest, "half": http.StatusBadRequest} {
+		status, text := post(t, url+"/detect?conf="+conf, picture)
+		if status != want || (want == http.StatusOK && text != "[]\n") || (want != http.StatusOK && !strings.HasPrefix(text, "conf: ")) {
+			t.Errorf("conf %s: status %d, %s", conf, status, text)
+		}
+	}
+	if status, text := post(t, url+"/detect", []byte("%PDF-1.7")); status != http.StatusBadRequest || !strings.Contains(text, "it is a PDF") {
 		t.Errorf("status %d, %s", status, text)
 	}
 	var nothing bytes.Buffer
 	if err := png.Encode(&nothing, image.NewGray(image.Rect(0, 0, 64, 64))); err != nil {
 		t.Fatal(err)
 	}
-	if status, text := post(t, url, nothing.Bytes()); status != http.StatusOK || text != "[]\n" {
+	if status, text := post(t, url+"/detect", nothing.Bytes()); status != http.StatusOK || text != "[]\n" {
 		t.Errorf("an empty picture: status %d, %s", status, text)
 	}
 	r, err := http.Get(url + "/stats")

@@ -20,7 +20,7 @@ func (n *Network) MakeBatchDynamic() error {
 	if dynamic {
 		return n.OutputsFollowBatch()
 	}
-	fail := func(err error) error { return fmt.Errorf("%s: %w", n.path, err) }
+	fail := func(err error) error { return fmt.Errorf("%s: %w", n.name, err) }
 	if size != 1 {
 		return fail(fmt.Errorf("%w: it is fixed to %d pictures; only a batch of 1 can be made dynamic, export it again", ErrBatch, size))
 	}
@@ -53,10 +53,10 @@ func (n *Network) OutputsFollowBatch() error {
 		for _, o := range n.model.Graph.Outputs {
 			shape := s.Shape(o.Name)
 			if shape == nil {
-				return fmt.Errorf("%s: %w: the shape of output %.80q for %d pictures cannot be worked out", n.path, ErrBatch, o.Name, batch)
+				return fmt.Errorf("%s: %w: the shape of output %.80q for %d pictures cannot be worked out", n.name, ErrBatch, o.Name, batch)
 			}
 			if len(shape) == 0 || shape[0] != batch {
-				return fmt.Errorf("%s: %w: for %d pictures output %.80q is %v", n.path, ErrBatch, batch, o.Name, shape)
+				return fmt.Errorf("%s: %w: for %d pictures output %.80q is %v", n.name, ErrBatch, batch, o.Name, shape)
 			}
 		}
 	}

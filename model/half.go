@@ -13,7 +13,7 @@ import (
 // is left alone. Errors wrap ErrHalf, and then the network must not be used
 // any further.
 func (n *Network) Half() error {
-	fail := func(err error) error { return fmt.Errorf("%s: %w: %w", n.path, ErrHalf, err) }
+	fail := func(err error) error { return fmt.Errorf("%s: %w: %w", n.name, ErrHalf, err) }
 	switch n.Precision {
 	case FP16:
 		return nil

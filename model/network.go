@@ -18,7 +18,7 @@ import (
 // inside, cut back to its raw maps. Its Spec follows every edit.
 type Network struct {
 	Spec
-	path    string
+	name    string // in errors: its path
 	model   *onnx.Model
 	input   *onnx.ValueInfo
 	reading *reading
@@ -43,7 +43,21 @@ func Load(path string, h *Hints) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, withWayOut(err))
 	}
-	n.path = path
+	n.name = path
+	return n, nil
+}
+
+// noName is what a model without a path is called.
+const noName = "the model"
+
+// Parse reads the bytes of an ONNX file, as Load does, and keeps them: they must
+// not change while the Network is used. External data is refused.
+func Parse(b []byte, h *Hints) (*Network, error) {
+	n, err := parse(b, "", h)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", noName, withWayOut(err))
+	}
+	n.name = noName
 	return n, nil
 }
 
@@ -213,7 +227,7 @@ func (n *Network) Batch() (size int, dynamic bool) {
 func (n *Network) Marshal() ([]byte, error) {
 	b, err := n.model.Marshal()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", n.path, err)
+		return nil, fmt.Errorf("%s: %w", n.name, err)
 	}
 	return b, nil
 }
@@ -222,7 +236,7 @@ func (n *Network) Marshal() ([]byte, error) {
 func (n *Network) WriteTo(w io.Writer) (int64, error) {
 	written, err := n.model.WriteTo(w)
 	if err != nil {
-		return written, fmt.Errorf("%s: %w", n.path, err)
+		return written, fmt.Errorf("%s: %w", n.name, err)
 	}
 	return written, nil
 }

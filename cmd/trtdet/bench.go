@@ -303,7 +303,7 @@ func readEncoded(path string, limits imaging.Limits) (imaging.Encoded, error) {
 
 // measureModel opens the model one way and measures each rate on it.
 func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.Options) error {
-	d, err := engine.Open(r.Model, &o)
+	d, err := engine.Open(ctx, r.Model, &o)
 	if err != nil {
 		return err
 	}
@@ -313,7 +313,7 @@ func (l *loads) measureModel(ctx context.Context, r *report.Benchmark, o engine.
 	timed := d
 	if r.Device != "cpu" { // its stages are timed apart, for the events cost time themselves
 		o.StageTimes = true
-		if timed, err = engine.Open(r.Model, &o); err != nil {
+		if timed, err = engine.Open(ctx, r.Model, &o); err != nil {
 			return err
 		}
 		defer timed.Close()

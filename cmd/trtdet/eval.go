@@ -90,7 +90,7 @@ func evalModel(c *cli.Context) error {
 	if err := checkPlaces(c); err != nil {
 		return err
 	}
-	detector, err := engine.Open(c.Args().First(), options)
+	detector, err := engine.Open(c.Context, c.Args().First(), options)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func runPictures(c *cli.Context) error {
 	if !c.IsSet("slots") && total != 1 {
 		options.Slots = manySlots
 	}
-	detector, err := engine.Open(modelPath, options)
+	detector, err := engine.Open(c.Context, modelPath, options)
 	if err != nil {
 		return classesError(modelPath, err)
 	}

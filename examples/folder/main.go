@@ -24,7 +24,7 @@ func main() {
 }
 
 func run(model, folder string) error {
-	detector, err := engine.Open(model, nil)
+	detector, err := engine.Open(context.Background(), model, nil)
 	if err != nil {
 		return err
 	}

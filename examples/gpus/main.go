@@ -36,7 +36,7 @@ func run(model, devices, path string) error {
 	if err != nil {
 		return err
 	}
-	detector, err := engine.Open(model, &engine.Options{Device: device, Slots: 2})
+	detector, err := engine.Open(context.Background(), model, &engine.Options{Device: device, Slots: 2})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@
 //	go run ./examples/server model.engine &
 //	curl --data-binary @dog.jpg localhost:8080/detect
 //
+// ?conf=0.5 asks for another threshold than the model's.
+//
 // The picture's bytes are decoded where the network takes them from, requests
 // that come at once share a batch, and a client that goes away costs nothing
 // more. GET /stats is what the detector has done; SIGHUP has it open the model
@@ -21,6 +23,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -64,17 +67,17 @@ func main() {
 }
 
 func serve(model, address string, deadline time.Duration, o *engine.Options) error {
-	detector, err := engine.Open(model, o)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	detector, err := engine.Open(ctx, model, o)
 	if err != nil {
 		return err
 	}
 	defer detector.Close()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if err := detector.Warmup(ctx); err != nil {
 		return err
 	}
-	go reload(detector, model)
+	go reload(ctx, detector, model)
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /detect", func(w http.ResponseWriter, r *http.Request) { detect(w, r, detector, deadline) })
@@ -94,11 +97,11 @@ func serve(model, address string, deadline time.Duration, o *engine.Options) err
 }
 
 // reload opens the model again at each SIGHUP. No request fails because of it.
-func reload(detector *engine.Detector, model string) {
+func reload(ctx context.Context, detector *engine.Detector, model string) {
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	for range again {
-		if err := detector.Swap(model, nil); err != nil {
+		if err := detector.Swap(ctx, model, nil); err != nil {
 			log.Printf("the model stays as it is: %v", err)
 		}
 	}
@@ -124,6 +127,16 @@ func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector, d
 		within, cancel := context.WithTimeout(ctx, deadline)
 		defer cancel()
 		ctx = within
+	}
+	if conf := r.URL.Query().Get("conf"); conf != "" {
+		threshold, err := strconv.ParseFloat(conf, 32)
+		if err == nil {
+			detector, err = detector.With(engine.Conf(float32(threshold)))
+		}
+		if err != nil {
+			http.Error(w, "conf: "+err.Error(), http.StatusBadRequest)
+			return
+		}
 	}
 	// one client's requests take turns with another's
 	host, _, _ := net.SplitHostPort(r.RemoteAddr) //nolint:errcheck // then all are one client

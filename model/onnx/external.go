@@ -136,7 +136,7 @@ func (x *externals) file(location string) ([]byte, error) {
 		return b, nil
 	}
 	if x.dir == "" {
-		return nil, errors.New("the model was not read from a folder")
+		return nil, errors.New("it lies in a file of its own, and only the model's bytes were given; open the model by its path, or export it as one file")
 	}
 	clean := filepath.Clean(filepath.FromSlash(location))
 	if location == "" || filepath.IsAbs(clean) || strings.HasPrefix(location, "/") || strings.HasPrefix(location, `\`) || !filepath.IsLocal(clean) {

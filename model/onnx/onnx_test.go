@@ -221,6 +221,11 @@ func TestExternalData(t *testing.T) {
 			t.Errorf("%s: the weights did not come inside: %v", location, err)
 		}
 	}
+	m := sample()
+	m.Graph.Initializers[0] = &Tensor{Name: "w", DataType: Float32, Dims: []int64{2}, location: 1, external: []Entry{{"location", "w.bin"}}}
+	if _, err := Parse(marshal(t, m), ""); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "open the model by its path") {
+		t.Errorf("bytes alone: %v", err)
+	}
 	for _, c := range [][]Entry{
 		{{"location", "../" + filepath.Base(filepath.Dir(outside)) + "/secret"}},
 		{{"location", outside}}, {{"location", "link"}}, {{"location", "linkdir/secret"}},

@@ -21,7 +21,7 @@ func TestRuntimeCache(t *testing.T) {
 	cache := plan + ".cache"
 	use := func() string {
 		var logged written
-		d, err := engine.Open(plan, &engine.Options{Device: devices(1), Log: slog.New(slog.NewTextHandler(&logged, nil))})
+		d, err := engine.Open(t.Context(), plan, &engine.Options{Device: devices(1), Log: slog.New(slog.NewTextHandler(&logged, nil))})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func TestHostileCallers(t *testing.T) {
 		{"GPU", plan, engine.Options{Device: devices(2)}},
 		{"CPU", carried, engine.Options{Height: 256, Width: 256, Batch: 4}},
 	} {
-		d, err := engine.Open(on.path, &on.options)
+		d, err := engine.Open(t.Context(), on.path, &on.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestHostileLogHandlers(t *testing.T) {
 				handle(d)
 			}
 		}))
-		opened, err := engine.Open(plan, &engine.Options{Device: devices(2), Log: log})
+		opened, err := engine.Open(t.Context(), plan, &engine.Options{Device: devices(2), Log: log})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func TestBuiltOnAnotherGPU(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, device := range []engine.Device{{}, devices(1)} {
-		_, err := engine.Open(plan, &engine.Options{Device: device})
+		_, err := engine.Open(t.Context(), plan, &engine.Options{Device: device})
 		for _, words := range []string{"Tesla T4", "7.5", "build it again"} {
 			if err == nil || !strings.Contains(err.Error(), words) {
 				t.Errorf("%s: %v does not say %q", device, err, words)

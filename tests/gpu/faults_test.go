@@ -45,7 +45,7 @@ func everyCallFails(t *testing.T, flavor string) {
 	all := pictures(t)[:3]
 	plan := build(t, carried, engine.BuildOptions{Height: 256, Width: 256, Batch: engine.BatchRange{Min: 1, Opt: 2, Max: 3}})
 	use := func(log *slog.Logger) error {
-		d, err := engine.Open(plan, &engine.Options{Device: devices(1), Slots: 1, StageTimes: true, Log: log})
+		d, err := engine.Open(t.Context(), plan, &engine.Options{Device: devices(1), Slots: 1, StageTimes: true, Log: log})
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func TestFreeFails(t *testing.T) {
 		"cuMemFree", "cuMemFreeHost", "cuModuleUnload", "cuStreamDestroy", "cuEventDestroy", "cuDevicePrimaryCtxRelease", "cuGraphExecDestroy",
 	} {
 		clean := simgpu.Count()
-		d, err := engine.Open(plan, &engine.Options{Device: devices(1), Slots: 1})
+		d, err := engine.Open(t.Context(), plan, &engine.Options{Device: devices(1), Slots: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

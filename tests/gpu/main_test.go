@@ -60,7 +60,7 @@ func buildAt(t *testing.T, path, onnx string, o engine.BuildOptions) {
 // open opens a model and closes it when the test ends.
 func open(t *testing.T, path string, o engine.Options) *engine.Detector {
 	t.Helper()
-	d, err := engine.Open(path, &o)
+	d, err := engine.Open(t.Context(), path, &o)
 	if err != nil {
 		t.Fatal(err)
 	}

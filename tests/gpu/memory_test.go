@@ -36,7 +36,7 @@ func TestMemoryLimits(t *testing.T) {
 		{"host memory, GPU", plan, engine.Options{Device: devices(1), HostMemory: 32 * mib}},
 		{"host memory, CPU", carried, engine.Options{Height: 256, Width: 256, Batch: 4, HostMemory: 32 * mib}},
 	} {
-		d, err := engine.Open(c.path, &c.options)
+		d, err := engine.Open(t.Context(), c.path, &c.options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestMemoryLimits(t *testing.T) {
 			t.Errorf("%s: close: %v", c.name, err)
 		}
 	}
-	_, err := engine.Open(plan, &engine.Options{Device: devices(1), DeviceMemory: 20 * mib})
+	_, err := engine.Open(t.Context(), plan, &engine.Options{Device: devices(1), DeviceMemory: 20 * mib})
 	if !errors.Is(err, engine.ErrMemoryLimit) || !strings.Contains(err.Error(), "a smaller batch") {
 		t.Errorf("device memory that batch and streams do not fit: %v", err)
 	}

@@ -392,7 +392,7 @@ func TestOldTensorRT(t *testing.T) {
 		t.Setenv("SIMGPU_TENSORRT_VERSION", "100001")
 		plan := build(t, carried, o)
 		simgpu.CheckClean(t)
-		_, err := engine.Open(plan, &engine.Options{Device: devices(1)})
+		_, err := engine.Open(t.Context(), plan, &engine.Options{Device: devices(1)})
 		if !errors.Is(err, trt.ErrVersion) || !strings.Contains(err.Error(), "10.0 is too old") {
 			t.Errorf("it says %v", err)
 		}

@@ -248,7 +248,7 @@ func TestOnCPU(t *testing.T) {
 func run(t *testing.T, path string, requests int64, o engine.Options,
 	trouble func(rng *rand.Rand, opening *sync.Mutex, pass func(requests int) bool)) {
 	n := net(t)
-	cpu, err := engine.Open(n.Path(), &engine.Options{Head: n.ModelHints(), Height: n.ImgSize[0], Width: n.ImgSize[1]})
+	cpu, err := engine.Open(t.Context(), n.Path(), &engine.Options{Head: n.ModelHints(), Height: n.ImgSize[0], Width: n.ImgSize[1]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func run(t *testing.T, path string, requests int64, o engine.Options,
 	}
 	goroutines, files := left(t)
 	o.QueueLimit, o.MaxDelay, o.Log = 48, 100*time.Microsecond, slog.New(slog.DiscardHandler)
-	d, err := engine.Open(path, &o)
+	d, err := engine.Open(t.Context(), path, &o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +287,7 @@ func run(t *testing.T, path string, requests int64, o engine.Options,
 			for i := next.Add(1); i <= requests; i = next.Add(1) {
 				if i%(requests/4) == 0 {
 					opening.Lock()
-					if err := d.Swap(path, nil); err != nil {
+					if err := d.Swap(t.Context(), path, nil); err != nil {
 						t.Errorf("swap: %v", err)
 					}
 					opening.Unlock()

@@ -66,7 +66,7 @@ func run() error {
 			return err
 		}
 	}
-	d, err := engine.Open(model, &o)
+	d, err := engine.Open(context.Background(), model, &o)
 	if err != nil {
 		return err
 	}

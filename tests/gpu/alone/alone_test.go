@@ -50,7 +50,7 @@ func build(t *testing.T, batch int) string {
 
 func open(t *testing.T, plan string, o engine.Options) *engine.Detector {
 	t.Helper()
-	d, err := engine.Open(plan, &o)
+	d, err := engine.Open(t.Context(), plan, &o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func open(t testing.TB) (*engine.Detector, []imaging.Source) {
 	if _, err := engine.Build(t.Context(), "../../../models/emoji/decoupled-base.onnx", plan, &o); err != nil {
 		t.Fatal(err)
 	}
-	d, err := engine.Open(plan, nil)
+	d, err := engine.Open(t.Context(), plan, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
