@@ -43,8 +43,7 @@ func readSide(m *onnx.Model, input *onnx.ValueInfo) (*onnx.ValueInfo, *side, err
 	if input.ElemType != onnx.Uint8 && !lastIsChannels(input) {
 		return input, w.side, nil
 	}
-	own, err := w.replace()
-	return own, w.side, err
+	return w.replace(), w.side, nil
 }
 
 // lastIsChannels reports whether an input is (B, H, W, 3).
@@ -59,14 +58,15 @@ type sideWalk struct {
 	index *onnx.Index
 	input *onnx.ValueInfo
 	side  *side
-	at    string        // the tensor it has come to
-	typ   onnx.DataType // of the float input that takes the input's place
-	float bool          // it holds floats
-	last  bool          // its channels are last
-	moves []*onnx.Node  // Cast and Transpose on the way
-	sums  []*onnx.Node  // arithmetic on the way
-	order []int         // where each channel now comes from, nil for 0, 1, 2
-	early *onnx.Node    // turned the order of channels that were last
+	at    string            // the tensor it has come to
+	typ   onnx.DataType     // of the float input that takes the input's place
+	float bool              // it holds floats
+	last  bool              // its channels are last
+	moves []*onnx.Node      // Cast and Transpose on the way
+	sums  []*onnx.Node      // arithmetic on the way
+	order []int             // where each channel now comes from, nil for 0, 1, 2
+	first map[string]string // constants that were made for channels that come first, by what they replace
+	early []*onnx.Node      // that turned the order of channels that were last
 }
 
 // step goes over one node, or several that together turn the channels' order.
@@ -202,7 +202,9 @@ func (w *sideWalk) isChannels(axis int64) bool {
 	return axis == w.channelAxis() || axis == w.channelAxis()-4
 }
 
-func (w *sideWalk) turn(n *onnx.Node) bool {
+// turn goes over the nodes that turned the channels' order, to the last one's
+// output.
+func (w *sideWalk) turn(nodes ...*onnx.Node) bool {
 	if w.order == nil {
 		w.order = []int{2, 1, 0}
 	} else {
@@ -210,9 +212,9 @@ func (w *sideWalk) turn(n *onnx.Node) bool {
 	}
 	w.side.reversed = w.order != nil
 	if w.last {
-		w.early = n
+		w.early = append(w.early, nodes...)
 	}
-	w.at = n.Outputs[0]
+	w.at = nodes[len(nodes)-1].Outputs[0]
 	return true
 }
 
@@ -291,7 +293,11 @@ func (w *sideWalk) joined(parts []string) bool {
 		return false
 	}
 	var cat *onnx.Node
+	var nodes []*onnx.Node
 	for _, part := range parts {
+		if from := w.index.Producer(part); !slices.Contains(nodes, from) {
+			nodes = append(nodes, from)
+		}
 		users := w.index.Consumers(part)
 		if len(users) != 1 || !users[0].Is("Concat") || cat != nil && users[0] != cat {
 			return false
@@ -301,21 +307,21 @@ func (w *sideWalk) joined(parts []string) bool {
 	if !w.isChannels(cat.Int("axis", 0)) || !slices.Equal(cat.Inputs, []string{parts[2], parts[1], parts[0]}) {
 		return false
 	}
-	return w.turn(cat)
+	return w.turn(append(nodes, cat)...)
 }
 
 // replace gives the graph a float input (B, 3, H, W) in place of its own and
-// drops the Casts and Transposes that made one of it. Arithmetic on the way
-// stays; its constants turn with the channels.
-func (w *sideWalk) replace() (*onnx.ValueInfo, error) {
-	if w.early != nil {
-		return nil, fmt.Errorf("%w: input %.80q has its channels last, and %s turns their order before they come first; export with (B, 3, H, W)",
-			ErrNotDetector, w.input.Name, w.early.Label())
-	}
+// drops the Casts and Transposes that made one of it. Arithmetic on the way, and
+// what turns the channels' order, stay: their constants and axes become those of
+// channels that come first.
+func (w *sideWalk) replace() *onnx.ValueInfo {
 	g := w.model.Graph
 	if lastIsChannels(w.input) {
 		for _, n := range w.sums {
 			w.turnConstants(n)
+		}
+		for _, n := range w.early {
+			w.turnAxis(n)
 		}
 	}
 	for _, n := range w.moves {
@@ -336,7 +342,34 @@ func (w *sideWalk) replace() (*onnx.ValueInfo, error) {
 	}
 	// what the file declared about values on the way holds for its own input
 	g.ValueInfo = nil
-	return own, nil
+	return own
+}
+
+// turnAxis has a node work along channels that come first.
+func (w *sideWalk) turnAxis(n *onnx.Node) {
+	if !n.Is("Slice") {
+		n.SetAttr(onnx.IntAttr("axis", 1))
+		return
+	}
+	n.Inputs[3] = w.turned(n.Inputs[3], func(own string) *onnx.Tensor { return onnx.NewInt64s(own, []int64{1}, []int64{1}) })
+}
+
+// turned is the name of what stands in a constant's place where channels come
+// first; it is made once.
+func (w *sideWalk) turned(name string, constant func(own string) *onnx.Tensor) string {
+	if own := w.first[name]; own != "" {
+		return own
+	}
+	own := name + "_first"
+	for w.index.Known(own) {
+		own += "_"
+	}
+	if w.first == nil {
+		w.first = map[string]string{}
+	}
+	w.first[name] = own
+	w.model.Graph.Initializers = append(w.model.Graph.Initializers, constant(own))
+	return own
 }
 
 // turnConstants gives a constant of one number a channel, last, the shape
@@ -351,20 +384,12 @@ func (w *sideWalk) turnConstants(n *onnx.Node) {
 		if err != nil {
 			continue
 		}
-		own := name + "_first"
-		for w.index.Known(own) {
-			own += "_"
-		}
-		var turned *onnx.Tensor
-		if t.DataType == onnx.Float16 {
-			turned = onnx.NewHalfs(own, []int64{1, 3, 1, 1}, numbers)
-		} else {
-			turned = onnx.NewFloat32s(own, []int64{1, 3, 1, 1}, numbers)
-		}
-		if !slices.ContainsFunc(w.model.Graph.Initializers, func(t *onnx.Tensor) bool { return t.Name == own }) {
-			w.model.Graph.Initializers = append(w.model.Graph.Initializers, turned)
-		}
-		n.Inputs[i] = own
+		n.Inputs[i] = w.turned(name, func(own string) *onnx.Tensor {
+			if t.DataType == onnx.Float16 {
+				return onnx.NewHalfs(own, []int64{1, 3, 1, 1}, numbers)
+			}
+			return onnx.NewFloat32s(own, []int64{1, 3, 1, 1}, numbers)
+		})
 	}
 }
 

@@ -81,15 +81,15 @@ func (t *tailNet) front() {
 		t.image = t.node("Sub", []string{t.image, t.floats(channels, means...)})
 		t.image = t.node("Div", []string{t.image, t.floats(channels, deviations...)})
 	case 4:
-		if t.last && early {
-			break
-		}
 		t.turned = true
-		switch t.rng.IntN(3) {
+		switch t.rng.IntN(4) {
 		case 0:
 			t.image = t.node("Gather", []string{t.image, t.ints(2, 1, 0)}, onnx.IntAttr("axis", axis))
 		case 1:
 			t.image = t.node("Slice", []string{t.image, t.ints(-1), t.ints(math.MinInt64), t.ints(axis), t.ints(-1)})
+		case 2:
+			parts := t.split(t.image, axis)
+			t.image = t.concat(axis, parts[2], parts[1], parts[0])
 		default:
 			t.image = t.concat(axis, t.slice(t.image, axis, 2, 3), t.slice(t.image, axis, 1, 2), t.slice(t.image, axis, 0, 1))
 		}
@@ -174,6 +174,14 @@ func (s *small) transpose(x string, perm ...int64) string {
 
 func (s *small) concat(axis int64, parts ...string) string {
 	return s.node("Concat", parts, onnx.IntAttr("axis", axis))
+}
+
+// split takes an axis of three apart.
+func (s *small) split(x string, axis int64) [3]string {
+	first := s.node("Split", []string{x, s.ints(1, 1, 1)}, onnx.IntAttr("axis", axis))
+	split := s.m.Graph.Nodes[len(s.m.Graph.Nodes)-1]
+	split.Outputs = append(split.Outputs, first+"_1", first+"_2")
+	return [3]string(split.Outputs)
 }
 
 // slice takes [from, to) of an axis.
