@@ -53,7 +53,8 @@ const (
 	// RowsGrid is (B, N, 5+nc) as YOLOX writes it: the rows of all levels,
 	// which still need grid and stride.
 	RowsGrid Layout = "rows-grid"
-	// Columns is (B, 4+nc, N) as YOLOv8 writes it: decoded, score = label.
+	// Columns is (B, 4+nc, N) as YOLOv8 writes it: decoded, score = label. Another
+	// family's are those of a graph that has multiplied confidence and labels.
 	Columns Layout = "columns"
 	// End2End is (B, K, 6), the boxes that the graph has selected, as YOLOv10
 	// and YOLO26 write them: x1, y1, x2, y2 in pixels of the network's input,
@@ -203,7 +204,7 @@ func (h *Head) Validate() error {
 	default:
 		return bad("layout %q is none of fused, split, 5d, rows, rows-grid, columns, end2end", h.Layout)
 	}
-	if own := h.Layout == Columns || h.Layout == End2End; own != (h.Family == YOLOv8) && !h.distances() {
+	if h.Family == YOLOv8 && h.Layout != Columns && h.Layout != End2End && !h.distances() {
 		return bad("family %s does not come in layout %s", h.Family, h.Layout)
 	}
 	if h.distances() != (h.RegMax > 0) || h.RegMax < 0 || h.RegMax > maxRegMax {

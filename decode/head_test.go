@@ -60,7 +60,6 @@ func TestHeadValidate(t *testing.T) {
 		{Split, func(h *Head) { h.RegMax = 16 }, "reg_max is 16"},
 		{Split, func(h *Head) { *h = distancesHead(16); h.Levels[0].Anchors = [][2]float32{{1, 1}} }, "anchor-free"},
 		{Split, func(h *Head) { *h = distancesHead(16); h.Levels[0].Stride = 0 }, "stride 0"},
-		{End2End, func(h *Head) { h.Family = YOLOv5 }, "does not come"},
 		{End2End, func(h *Head) { h.SigmoidApplied = false }, "sigmoid_applied"},
 		{Fused, func(h *Head) { h.Family = "ssd" }, "family"},
 		{Fused, func(h *Head) { h.Kind = "double" }, "kind"},
@@ -79,7 +78,7 @@ func TestHeadValidate(t *testing.T) {
 		{Split, func(h *Head) { h.Levels[0].Outputs[1] = "b3" }, "both name"},
 		{Rows, func(h *Head) { h.SigmoidApplied = false }, "sigmoid_applied"},
 		{Rows, func(h *Head) { h.Levels = append(h.Levels, h.Levels[0]) }, "one level"},
-		{Columns, func(h *Head) { h.Family = YOLOv5 }, "does not come"},
+		{Rows, func(h *Head) { h.Family = YOLOv8 }, "does not come"},
 		{RowsGrid, func(h *Head) { h.Family = YOLOv5 }, "YOLOX's"},
 		{RowsGrid, func(h *Head) { h.Levels[1].Outputs = []string{"other"} }, "share one"},
 	}

@@ -110,13 +110,8 @@ func (r *reading) detectFlat(output string, maps []string) (*found, error) {
 	if r.said.layout == decode.Columns {
 		return r.keepColumns(levels, output, shape, maps)
 	}
-	seen := "output " + r.list([]string{output})
 	if !r.isRows(levels, shape) {
-		f, err := r.inside(append([]string{output}, maps...), seen)
-		if f == nil && r.said.layout == decode.Rows && !errors.Is(err, errOffset) {
-			return r.keepRows(levels, output, shape[2]-5)
-		}
-		return f, err
+		return r.insideFlat(levels, output, shape, maps)
 	}
 	kind := r.kind(levels)
 	if r.said.layout == decode.RowsGrid {
@@ -128,22 +123,58 @@ func (r *reading) detectFlat(output string, maps []string) (*found, error) {
 		r.said.layout = "" // no word makes these boxes right: the error below says why
 	}
 	if r.said.layout == decode.Rows && (f != nil || err != nil) {
-		return r.keepRows(levels, output, shape[2]-5)
+		return r.keepRows(levels, output, shape[2])
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w); say --head rows if its boxes are decoded, --head rows-grid if they are YOLOX's and are not", ErrAmbiguous, output, err)
+		return nil, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w)%s", ErrAmbiguous, output, err, r.onWord(levels, shape))
 	}
 	if f == nil {
-		f, err := r.inside(append([]string{output}, maps...), seen)
-		if f == nil && r.said.layout == decode.Rows && !errors.Is(err, errOffset) {
-			return r.keepRows(levels, output, shape[2]-5)
-		}
-		return f, err
+		return r.insideFlat(levels, output, shape, maps)
 	}
 	if len(maps) > 0 {
 		return r.beside(levels, f, maps)
 	}
 	return r.cutRows(levels, f, kind, shape)
+}
+
+// insideFlat looks within the graph for what stands behind a tensor of rank 3; where
+// nothing known does, it is taken as rows on the user's word.
+func (r *reading) insideFlat(levels []*level, output string, shape []int, maps []string) (*found, error) {
+	f, err := r.inside(append([]string{output}, maps...), "output "+r.list([]string{output}))
+	switch {
+	case err == nil || errors.Is(err, errOffset):
+	case r.said.layout == decode.Rows:
+		return r.keepRows(levels, output, shape[2])
+	case errors.Is(err, ErrUnknownHead) && len(maps) == 0:
+		err = fmt.Errorf("%w%s", err, r.onWord(levels, shape))
+	}
+	return f, err
+}
+
+// onWord ends the error about an output of rank 3 that cannot be followed: which
+// word of the user's takes it, and what has to be so for that; empty where none
+// does.
+func (r *reading) onWord(levels []*level, shape []int) string {
+	var ways []string
+	say := func(l decode.Layout, holds string) {
+		ways = append(ways, fmt.Sprintf("--head %s if it holds nothing but %s", l, holds))
+	}
+	switch wide := shape[2] > shape[1]; {
+	case wide && shape[1] > 4:
+		say(decode.Columns, "center and size in pixels and each class's score")
+	case !wide && shape[2] > 5:
+		say(decode.Rows, "center and size in pixels, confidence and each class's score")
+		if r.isRows(levels, shape) {
+			say(decode.RowsGrid, "the same of YOLOX, before grid and strides")
+		}
+	}
+	if shape[2] == 6 {
+		say(decode.End2End, "two corners in pixels, score and class, selected from each other")
+	}
+	if len(ways) == 0 {
+		return ""
+	}
+	return "; say " + strings.Join(ways, ", ")
 }
 
 // unmeasured takes a rank-3 output whose shape could not be worked out only on
@@ -158,9 +189,13 @@ func (r *reading) unmeasured(output string, levels []*level) (*found, error) {
 	}
 	switch {
 	case r.said.layout == decode.Rows && declared(2) > 5:
-		return r.keepRows(levels, output, declared(2)-5)
+		return r.keepRows(levels, output, declared(2))
 	case r.said.layout == decode.Columns && declared(1) > 4:
-		return r.columns(output, declared(1)-4)
+		family, err := r.familyOnWord(levels, output, declared(1)+1)
+		if err != nil {
+			return nil, err
+		}
+		return r.columns(family, output, declared(1)-4)
 	}
 	return nil, fmt.Errorf("%w: the shape of output %.80q cannot be worked out (%w); say --head rows or --head columns, and export with a fixed number of channels", ErrAmbiguous, output, r.why(output))
 }
@@ -193,11 +228,15 @@ func (r *reading) keepColumns(levels []*level, output string, shape []int, maps 
 	} else if r.isRows(levels, shape) {
 		return nil, fmt.Errorf("%w: --head columns, but output %s is rows", ErrHint, r.list([]string{output}))
 	}
-	return r.columns(output, shape[1]-4)
+	family, err := r.familyOnWord(levels, output, shape[1]+1)
+	if err != nil {
+		return nil, err
+	}
+	return r.columns(family, output, shape[1]-4)
 }
 
 // columns makes the head of decoded columns.
-func (r *reading) columns(output string, classes int) (*found, error) {
+func (r *reading) columns(family decode.Family, output string, classes int) (*found, error) {
 	if l := r.said.layout; l != "" && l != decode.Columns {
 		return nil, fmt.Errorf("%w: --head %s, but output %s is columns", ErrHint, l, r.list([]string{output}))
 	}
@@ -206,45 +245,55 @@ func (r *reading) columns(output string, classes int) (*found, error) {
 		return nil, err
 	}
 	return &found{outputs: []string{output}, head: decode.Head{
-		Family: decode.YOLOv8, Kind: r.said.kind, Layout: decode.Columns, Classes: classes, SigmoidApplied: true,
+		Family: family, Kind: r.said.kind, Layout: decode.Columns, Classes: classes, SigmoidApplied: true,
 		Levels: []decode.Level{{Outputs: []string{output}}},
 	}}, nil
 }
 
-// keepRows takes decoded rows as they are. How images are laid out for them
-// hangs on the family: the formula says it where it can be followed.
-func (r *reading) keepRows(levels []*level, output string, classes int) (*found, error) {
-	classes, err := r.classes(classes)
+// keepRows takes decoded rows of width numbers as they are.
+func (r *reading) keepRows(levels []*level, output string, width int) (*found, error) {
+	classes, err := r.classes(width - 5)
 	if err != nil {
 		return nil, err
 	}
-	kind, family := r.kind(levels), r.said.family
-	if family == "" && r.said.kind == decode.KindYOLOX {
-		family = decode.YOLOX
+	family, err := r.familyOnWord(levels, output, width)
+	if err != nil {
+		return nil, err
 	}
-	if family == "" && kind == decode.KindYOLOX {
-		r.findRaws(levels)
-		f, err := r.fitRows(levels, output)
-		switch {
-		case err == nil && f != nil:
-			family = f.family
-		case r.isRows(levels, r.shape(output)) && r.total(levels[0]) > r.shape(output)[2]:
-			family = decode.YOLOv5 // several anchors
-		default:
-			return nil, fmt.Errorf("%w: output %.80q could be YOLOX's rows, whose images are BGR, 0 to 255 and top-left, or YOLOv5's of one anchor; say --head rows,yolox or --head rows,yolov5",
-				ErrAmbiguous, output)
-		}
-	}
-	if family == "" {
-		family = decode.YOLOv5
-	}
-	if kind, err = r.settle(kind, family); err != nil {
+	kind, err := r.settle(r.kind(levels), family)
+	if err != nil {
 		return nil, err
 	}
 	return &found{outputs: []string{output}, head: decode.Head{
 		Family: family, Kind: kind, Layout: decode.Rows, Classes: classes, SigmoidApplied: true,
 		Levels: []decode.Level{{Outputs: []string{output}}},
 	}}, nil
+}
+
+// familyOnWord is the family of an output that is taken on the user's word, on which
+// hangs how images are laid out for it: what was said, or the formula's where that
+// can be followed. Several anchors are YOLOv5's, no confidence is YOLOv8's. width is
+// how many numbers a prediction of one anchor has.
+func (r *reading) familyOnWord(levels []*level, output string, width int) (decode.Family, error) {
+	l := r.said.layout
+	switch {
+	case r.said.family != "":
+		return r.said.family, nil
+	case r.said.kind == decode.KindYOLOX:
+		return decode.YOLOX, nil
+	case l != decode.Rows && r.boxAndLabels(levels):
+		return decode.YOLOv8, nil
+	}
+	if f, _, _ := r.decodes(levels); f != nil {
+		return f.family, nil
+	}
+	for _, level := range levels {
+		if total := r.total(level); total%width != 0 || total == width {
+			return "", fmt.Errorf("%w: output %.80q could be YOLOX's, whose images are BGR, 0 to 255 and top-left, or YOLOv5's of one anchor; say --head %s,yolox or --head %s,yolov5",
+				ErrAmbiguous, output, l, l)
+		}
+	}
+	return decode.YOLOv5, nil
 }
 
 // keepRowsGrid takes YOLOX's rows uncut, on the user's word.

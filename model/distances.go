@@ -132,8 +132,11 @@ func (r *reading) distancesInside(levels []*level, outputs []string) (*found, er
 	}
 	values, err := r.probe.Numbers(r.shapes, byName, outputs)
 	if err != nil {
-		return nil, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w); say --head columns if its boxes are center and size in pixels and its scores 0 to 1",
-			ErrAmbiguous, outputs[0], err)
+		ways := ""
+		if s := r.shape(outputs[0]); len(outputs) == 1 && len(s) == 3 {
+			ways = r.onWord(levels, s)
+		}
+		return nil, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w)%s", ErrAmbiguous, outputs[0], err, ways)
 	}
 	for _, o := range r.asDistances(levels) {
 		d := o.decodedBy(r, list, false)
@@ -142,7 +145,7 @@ func (r *reading) distancesInside(levels []*level, outputs []string) (*found, er
 			continue
 		}
 		if s := r.shape(outputs[0]); len(outputs) == 1 && d.asColumns(roles) && len(s) == 3 && s[1] == 4+o.nc {
-			return r.columns(outputs[0], o.nc)
+			return r.columns(decode.YOLOv8, outputs[0], o.nc)
 		}
 		return r.cutDistances(levels, o, true)
 	}
@@ -270,8 +273,14 @@ func (r *reading) end2end(output string) (*found, error) {
 	if classes, err = r.classes(classes); err != nil {
 		return nil, err
 	}
+	family := decode.YOLOv8
+	if r.said.layout == decode.End2End {
+		if family, err = r.familyOnWord(levels, output, 5+classes); err != nil {
+			return nil, err
+		}
+	}
 	return &found{outputs: []string{output}, head: decode.Head{
-		Family: decode.YOLOv8, Kind: r.said.kind, Layout: decode.End2End, Classes: classes, SigmoidApplied: true,
+		Family: family, Kind: r.said.kind, Layout: decode.End2End, Classes: classes, SigmoidApplied: true,
 		Levels: []decode.Level{{Outputs: []string{output}}},
 	}}, nil
 }

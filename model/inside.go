@@ -33,27 +33,16 @@ func (r *reading) inside(outputs []string, seen string) (*found, error) {
 		}
 		why = err
 	}
-	for depth := range r.joints(levels) {
-		for _, l := range levels {
-			r.findRaw(l)
-			if depth > 0 {
-				l.raw, l.sigmoid = []string{l.joints[depth-1]}, false
-			}
+	f, rows, err := r.decodes(levels)
+	if f != nil {
+		if err := r.sameBehind(levels, f, outputs); err != nil {
+			return nil, fmt.Errorf("%w: %s: %s decodes predictions, and what the graph makes of them is not known here (%w)",
+				ErrUnknownHead, seen, r.index.Producer(rows).Label(), err)
 		}
-		for _, rows := range r.rowTensors(levels) {
-			f, err := r.fitRows(levels, rows)
-			if err != nil {
-				why = err
-			}
-			if f == nil || !f.decoded {
-				continue
-			}
-			if err := r.sameBehind(levels, f, outputs); err != nil {
-				return nil, fmt.Errorf("%w: %s: %s decodes predictions, and what the graph makes of them is not known here (%w)",
-					ErrUnknownHead, seen, r.index.Producer(rows).Label(), err)
-			}
-			return r.cutRows(levels, f, r.kind(levels), r.shape(rows))
-		}
+		return r.cutRows(levels, f, r.kind(levels), r.shape(rows))
+	}
+	if err != nil {
+		why = err
 	}
 	if !slices.ContainsFunc(outputs, r.mayHoldBoxes) {
 		return nil, fmt.Errorf("%w: %s, none of them a map or rows of predictions", ErrNotDetector, seen)
@@ -66,6 +55,29 @@ func (r *reading) inside(outputs []string, seen string) (*found, error) {
 	}
 	return nil, fmt.Errorf("%w: %s, and nothing in the graph is decoded by a formula of YOLOv5's, YOLOX's or YOLOv8's: behind them %s",
 		ErrUnknownHead, seen, r.standing(levels))
+}
+
+// decodes finds the rows within the graph that hold the levels' predictions decoded;
+// nil where there are none, or none that can be followed, and then why.
+func (r *reading) decodes(levels []*level) (f *fit, rows string, why error) {
+	for depth := range r.joints(levels) {
+		for _, l := range levels {
+			r.findRaw(l)
+			if depth > 0 {
+				l.raw, l.sigmoid = []string{l.joints[depth-1]}, false
+			}
+		}
+		for _, rows := range r.rowTensors(levels) {
+			f, err := r.fitRows(levels, rows)
+			if err != nil {
+				why = err
+			}
+			if f != nil && f.decoded {
+				return f, rows, nil
+			}
+		}
+	}
+	return nil, "", why
 }
 
 // standing words what the outputs are made of: "stand 3 scales, the largest with

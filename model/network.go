@@ -71,6 +71,8 @@ func withWayOut(err error) error {
 		return fmt.Errorf("%w; get the file again, or export it again", err)
 	case errors.Is(err, ErrNotDetector):
 		return fmt.Errorf("%w; give the ONNX file of a YOLOv5, YOLOX or YOLOv8 detector", err)
+	case errors.Is(err, ErrUnknownHead), errors.Is(err, ErrAmbiguous):
+		return fmt.Errorf("%w; export the detector alone, as its own program does unless told otherwise", err)
 	}
 	return err
 }

@@ -22,17 +22,20 @@ type tailNet struct {
 	rng        *rand.Rand
 	nc         int
 	anchorFree bool
-	distances  bool     // YOLOv8: no confidence
-	offset     float32  // of YOLOv5's centers, in cells
-	maps       []string // its raw predictions (B, na, ny, nx, no)
-	roundBins  bool     // YOLOv8's bins are rounded to 127 steps
-	quantized  bool     // its distances went through Q/DQ
+	distances  bool           // YOLOv8: no confidence
+	offset     float32        // of YOLOv5's centers, in cells
+	maps       []string       // its raw predictions (B, na, ny, nx, no)
+	sizes      [][][2]float32 // its anchors
+	flat       string         // YOLOX's raw predictions (B, N, 5+nc)
+	roundBins  bool           // YOLOv8's bins are rounded to 127 steps
+	quantized  bool           // its distances went through Q/DQ
 	rows       string
 	n          int // predictions
 
 	// what the file's input takes; zero is the family's own
 	last, octets bool // channels last; uint8
 	pixelRange   float32
+	clear        bool // nothing is veiled
 	turned       bool // channels the other way round than the family has them
 	order        decode.ChannelOrder
 }
@@ -263,13 +266,22 @@ func (t *tailNet) yolov5(features []string) {
 		wh := t.scalar("Mul", t.slice(y, 4, 2, 4), 2)
 		var anchors []float32
 		for range 2 * na {
-			anchors = append(anchors, 4+float32(t.rng.IntN(60)))
+			anchors = append(anchors, float32(4+40*i+t.rng.IntN(40)))
 		}
 		wh = t.node("Mul", []string{t.node("Mul", []string{wh, wh}), t.floats([]int64{1, na, 1, 1, 2}, anchors...)})
 		levels = append(levels, t.reshape(t.concat(4, xy, wh, t.slice(y, 4, 4, no)), 1, na*ny*nx, no))
 		t.n += int(na * ny * nx)
+		t.sizes = append(t.sizes, pairs(anchors))
 	}
 	t.rows = t.concat(1, levels...)
+}
+
+// pairs takes widths and heights in turn.
+func pairs(numbers []float32) (list [][2]float32) {
+	for i := 0; i < len(numbers); i += 2 {
+		list = append(list, [2]float32{numbers[i], numbers[i+1]})
+	}
+	return list
 }
 
 func (t *tailNet) yolox(features []string) {
@@ -287,8 +299,8 @@ func (t *tailNet) yolox(features []string) {
 		}
 		t.n += ny * nx
 	}
-	rows := t.transpose(t.concat(2, levels...), 0, 2, 1)
-	n := int64(t.n)
+	t.flat = t.transpose(t.concat(2, levels...), 0, 2, 1)
+	rows, n := t.flat, int64(t.n)
 	stride := t.floats([]int64{1, n, 1}, strides...)
 	xy := t.node("Mul", []string{t.node("Add", []string{t.slice(rows, 2, 0, 2), t.floats([]int64{1, n, 2}, grid...)}), stride})
 	wh := t.node("Mul", []string{t.node("Exp", []string{t.slice(rows, 2, 2, 4)}), stride})

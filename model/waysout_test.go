@@ -1,0 +1,144 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/trtdet/trtdet/decode"
+	"github.com/trtdet/trtdet/model/onnx"
+)
+
+// veiled is a tensor with the same numbers, behind something that trtdet does not
+// compute.
+func (t *tailNet) veiled(x string, axes string) string {
+	if t.clear {
+		return x
+	}
+	return t.node("Einsum", []string{x}, onnx.TextAttr("equation", axes+"->"+axes))
+}
+
+// hidden is veiled, and its shape is not known either.
+func (t *tailNet) hidden(x string, size int) string {
+	all := make([]int64, size)
+	for i := range all {
+		all[i] = 1
+	}
+	truth := t.node("Cast", []string{t.ints(all...)}, onnx.IntAttr("to", int64(onnx.Bool)))
+	return t.node("Compress", []string{x, truth}, onnx.IntAttr("axis", 1))
+}
+
+// corners are boxes by two corners, the best score and its class (B, N, 6).
+func (t *tailNet) corners() string {
+	boxes, _ := t.boxesOf(2)
+	scores := t.scoresOf()
+	class := t.node("Cast", []string{t.node("ArgMax", []string{scores}, onnx.IntAttr("axis", 2))}, onnx.IntAttr("to", int64(onnx.Float32)))
+	return t.concat(2, boxes, t.node("ReduceMax", []string{scores}, onnx.IntsAttr("axes", 2)), class)
+}
+
+// asColumns are boxes and the classes' scores (B, 4+nc, N).
+func (t *tailNet) asColumns() string {
+	boxes, _ := t.boxesOf(0)
+	return t.transpose(t.concat(2, boxes, t.scoresOf()), 0, 2, 1)
+}
+
+// eachMap makes an output of each level's raw predictions.
+func (t *tailNet) eachMap(f func(five string) string) (outputs []string) {
+	for _, five := range t.maps {
+		outputs = append(outputs, f(five))
+	}
+	return outputs
+}
+
+var headAdvice = regexp.MustCompile(`--head ([a-z0-9,-]+)`)
+
+// TestWaysOut has outputs behind something that cannot be followed: the error says
+// what to say if they are this or that, and who says what is so gets the boxes that
+// the graph decodes.
+func TestWaysOut(t *testing.T) {
+	if err := startRuntime(); err != nil {
+		t.Skipf("no ONNX Runtime: %v", err)
+	}
+	seeds := 30
+	if testing.Short() {
+		seeds = 2
+	}
+	rowShape := func(n *tailNet) []any { return []any{1, n.n, 5 + n.nc} }
+	for _, c := range []struct {
+		name   string
+		family func(*tailNet, []string)
+		make   func(*tailNet) []string
+		so     []string             // what is so
+		shape  func(*tailNet) []any // what the output declares; nil for nothing
+	}{
+		{"YOLOv5's rows", (*tailNet).yolov5, func(n *tailNet) []string { return []string{n.veiled(n.rows, "bnc")} }, []string{"rows", "rows,yolov5"}, nil},
+		{"YOLOX's rows", (*tailNet).yolox, func(n *tailNet) []string { return []string{n.veiled(n.rows, "bnc")} }, []string{"rows", "rows,yolox"}, nil},
+		{"YOLOX's raw rows", (*tailNet).yolox, func(n *tailNet) []string { return []string{n.veiled(n.flat, "bnc")} }, []string{"rows-grid"}, nil},
+		{"YOLOv8's columns", (*tailNet).yolov8, func(n *tailNet) []string { return []string{n.veiled(n.transpose(n.rows, 0, 2, 1), "bcn")} }, []string{"columns"}, nil},
+		{"YOLOv5's columns", (*tailNet).yolov5, func(n *tailNet) []string { return []string{n.veiled(n.asColumns(), "bcn")} }, []string{"columns", "columns,yolov5"}, nil},
+		{"YOLOX's columns", (*tailNet).yolox, func(n *tailNet) []string { return []string{n.veiled(n.asColumns(), "bcn")} }, []string{"columns", "columns,yolox"}, nil},
+		{"YOLOX's corners", (*tailNet).yolox, func(n *tailNet) []string { return []string{n.veiled(n.corners(), "bnc")} }, []string{"end2end", "end2end,yolox"}, nil},
+		{"YOLOv5's corners", (*tailNet).yolov5, func(n *tailNet) []string { return []string{n.veiled(n.corners(), "bnc")} }, []string{"end2end", "end2end,yolov5"}, nil},
+		{"YOLOv8's corners", (*tailNet).yolov8, func(n *tailNet) []string { return []string{n.veiled(n.corners(), "bnc")} }, []string{"end2end"}, nil},
+		{"YOLOv5's maps", (*tailNet).yolov5, func(n *tailNet) []string {
+			return n.eachMap(func(five string) string { return n.veiled(five, "bayxc") })
+		}, []string{"5d"}, nil},
+		{"rows of an unknown shape", (*tailNet).yolov5, func(n *tailNet) []string { return []string{n.hidden(n.rows, n.n)} }, []string{"rows", "rows,yolov5"}, rowShape},
+		{"YOLOX's rows of an unknown shape", (*tailNet).yolox, func(n *tailNet) []string { return []string{n.hidden(n.rows, n.n)} }, []string{"rows", "rows,yolox"}, rowShape},
+		{"columns of an unknown shape", (*tailNet).yolov8, func(n *tailNet) []string {
+			return []string{n.hidden(n.transpose(n.rows, 0, 2, 1), 4+n.nc)}
+		}, []string{"columns"}, func(n *tailNet) []any { return []any{1, 4 + n.nc, n.n} }},
+	} {
+		for seed := range seeds {
+			for _, veil := range []bool{true, false} {
+				net := &tailNet{small: newSmall(1, 3, tailHeight, tailWidth), rng: rand.New(rand.NewPCG(uint64(seed), 11)), nc: 1 + seed%4, offset: 0.5, clear: !veil}
+				c.family(net, net.backbone())
+				for _, name := range c.make(net) {
+					var shape []any
+					if c.shape != nil {
+						shape = c.shape(net)
+					}
+					net.output(name, shape...)
+				}
+				h := Hints{Anchors: net.sizes, Classes: net.nc}
+				if !veil { // the same words, where trtdet can see for itself
+					h.Head = c.so[0]
+				}
+				n, err := asAdvised(net.bytes(t), &h, c.so)
+				what := fmt.Sprintf("%s, seed %d, veiled %v, --head %s", c.name, seed, veil, h.Head)
+				switch {
+				case !veil && errors.Is(err, ErrHint):
+					continue
+				case err != nil:
+					t.Errorf("%s: no way out: %v", what, err)
+					continue
+				case (net.flat != "") != (n.Head.Family == decode.YOLOX):
+					t.Errorf("%s: taken as %s's", what, n.Head.Family)
+					continue
+				}
+				net.m.Graph.Outputs = nil
+				net.output(net.rows)
+				sameAsFile(t, what, net, n, net.bytes(t), []string{net.rows}, net.fromRows)
+			}
+		}
+	}
+}
+
+// asAdvised reads a file, and says what errors advise as far as it is so.
+func asAdvised(file []byte, h *Hints, so []string) (*Network, error) {
+	for {
+		n, err := parse(file, "", h)
+		if err == nil {
+			return n, nil
+		}
+		advised := headAdvice.FindAllString(err.Error(), -1)
+		i := slices.IndexFunc(so, func(s string) bool { return slices.Contains(advised, "--head "+s) })
+		if i < 0 {
+			return nil, err
+		}
+		h.Head, so = so[i], so[i+1:]
+	}
+}
