@@ -65,6 +65,7 @@ test: setup-test build ## set up for tests and run them
 	@$(RUN) build/test.sh $(GO_FLAGS)
 
 test-full: setup-test build ## every test, the long ones too: race detector, sanitizers, each fuzz target for FUZZTIME
+	@build/setup.sh test full
 	@$(RUN) build/test.sh --full $(GO_FLAGS)
 	@$(RUN) build/fuzz.sh $(FUZZTIME)
 

@@ -4,10 +4,11 @@ set -euo pipefail
 
 usage() {
 	cat <<'USAGE'
-usage: build/setup.sh [build] [test] [lint] [bench] [gpu]
+usage: build/setup.sh [build] [test] [full] [lint] [bench] [gpu]
 
   build   (default) compilers, Go, nvcc, TensorRT-RTX, TensorRT and CUDA headers, ONNX Runtime: what `make build` and `make demo` need
   test    build, and what the tests compare with: Python packages, YOLOv5's own code, third-party models, photographs
+  full    onnxslim and onnxsim, whose files make test-full reads
   lint    clang-format, clang-tidy, ruff, shellcheck, staticcheck
   bench   NVIDIA's Triton server, which make bench measures beside trtdet
   gpu     TensorRT 10's libraries, by Maven (1.1 GB), for the pack that goes to a GPU machine
@@ -483,7 +484,7 @@ main() {
 	fi
 	for group in $groups; do
 		case $group in
-		build | test | lint | bench | gpu) ;;
+		build | test | full | lint | bench | gpu) ;;
 		-h | --help) usage && return ;;
 		*) usage >&2 && die "no group called $group" ;;
 		esac
@@ -518,6 +519,7 @@ main() {
 		files
 		module_of_its_own
 	fi
+	[[ " $groups " != *" full "* ]] || tree optimizers optimizers "onnxslim and onnxsim, for the full tests" .
 	[[ " $groups " != *" lint "* ]] || lint
 	[[ " $groups " != *" bench "* ]] || triton
 	[[ " $groups " != *" gpu "* ]] || tensorrt10

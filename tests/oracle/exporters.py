@@ -1,11 +1,13 @@
 """Detectors as their own exporters write them, and what ONNX Runtime finds with each file.
 
 exporters.py export DIR [NAME ...]   (the system's Python, which has torch) writes NAME.onnx of each, all without NAMEs
+exporters.py change DIR TOOL ...     (the virtual environment) writes NAME-TOOL.onnx of each file of BASES that is there
 exporters.py expect DIR IMAGE        (the virtual environment) writes expected.json beside them
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import warnings
@@ -31,6 +33,14 @@ FILES: dict[str, tuple[str, dict, str]] = {
     "yolov8-pose": ("yolov8n-pose.yaml", {}, "refused"),
     "yolov8-obb": ("yolov8n-obb.yaml", {}, "refused"),
 }
+# What people put these through, a file of each output. ONNX Runtime's own forms are no ONNX that TensorRT reads.
+BASES = ("yolov5", "yolov8", "yolo26")
+TOOLS = ("onnxslim", "onnxsim", "half", "half-io", "int8", "basic", "extended", "dynamic-int8")
+REFUSED_TOOLS = ("extended", "dynamic-int8")
+for _base in BASES:
+    for _tool in TOOLS:
+        FILES[f"{_base}-{_tool}"] = (_base, {}, "refused" if _tool in REFUSED_TOOLS else FILES[_base][2])
+EXPORTED = [name for name, (network, _, _) in FILES.items() if network not in FILES]
 
 
 def export(folder: Path, names: list[str]) -> None:
@@ -44,7 +54,7 @@ def export(folder: Path, names: list[str]) -> None:
     from ultralytics import YOLO
 
     warnings.filterwarnings("ignore")
-    for name in names or FILES:
+    for name in names or EXPORTED:
         network, options, how = FILES[name]
         torch.manual_seed(1)
         if how == "rows":
@@ -85,6 +95,61 @@ def export_yolov5(to: Path, network: str, *, dynamic: bool = False, export: bool
         raise SystemExit(f"YOLOv5's export.py did not write {to.name}")
 
 
+def change(folder: Path, tools: list[str]) -> None:
+    for base, tool in itertools.product(BASES, tools):
+        if (folder / f"{base}.onnx").exists():
+            change_one(folder / f"{base}.onnx", tool, folder / f"{base}-{tool}.onnx")
+
+
+def change_one(path: Path, tool: str, to: Path) -> None:
+    import numpy as np
+    import onnx
+    import onnxruntime as ort
+    from onnxruntime import quantization
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    class Images(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            rng = np.random.default_rng(1)
+            self.images = iter([rng.random((1, 3, SIZE, SIZE), dtype=np.float32) for _ in range(4)])
+
+        def get_next(self) -> dict | None:
+            image = next(self.images, None)
+            return None if image is None else {"images": image}
+
+    if tool == "onnxslim":
+        import onnxslim
+
+        onnx.save(onnxslim.slim(onnx.load(path)), to)
+    elif tool == "onnxsim":
+        import onnxsim
+
+        onnx.save(onnxsim.simplify(onnx.load(path))[0], to)
+    elif tool in ("half", "half-io"):
+        onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=tool == "half"), to)
+    elif tool == "int8":
+        quantization.quantize_static(  # as TensorRT takes it: docs/tensorrt.md
+            str(path),
+            str(to),
+            Images(),
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+            extra_options={
+                "OpTypesToExcludeOutputQuantization": ["Conv"],
+                "ActivationSymmetric": True,
+                "QuantizeBias": False,
+            },
+        )
+    elif tool == "dynamic-int8":
+        quantization.quantize_dynamic(str(path), str(to))
+    else:
+        options = ort.SessionOptions()
+        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, f"ORT_ENABLE_{tool.upper()}")
+        options.optimized_model_filepath = str(to)
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def expect(folder: Path, image: str) -> None:
     import cv2
     import numpy as np
@@ -99,7 +164,9 @@ def expect(folder: Path, image: str) -> None:
         if not path.exists() or how == "refused" or how.startswith("like"):
             continue
         session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        out = session.run(None, {session.get_inputs()[0].name: tensor})[0][0].astype(np.float64)
+        given = session.get_inputs()[0]
+        as_taken = tensor.astype(np.float16 if given.type == "tensor(float16)" else np.float32)
+        out = session.run(None, {given.name: as_taken})[0][0].astype(np.float64)
         if how == "end2end":
             boxes, scores, classes = out[:, :4], out[:, 4], out[:, 5]
         else:
@@ -117,6 +184,7 @@ def expect(folder: Path, image: str) -> None:
         keep = (scores > conf) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         expected[name] = {
             "conf": conf,
+            "half": "-half" in name,
             "detections": [
                 {"box": box.tolist(), "score": float(score), "class_id": int(class_id)}
                 for box, score, class_id in zip(boxes[keep], scores[keep], classes[keep], strict=True)
@@ -134,5 +202,7 @@ def expect(folder: Path, image: str) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "export":
         export(Path(sys.argv[2]), sys.argv[3:])
+    elif sys.argv[1] == "change":
+        change(Path(sys.argv[2]), sys.argv[3:])
     else:
         expect(Path(sys.argv[2]), sys.argv[3])
