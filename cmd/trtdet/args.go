@@ -11,11 +11,16 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// commandAt is where among all arguments the command stands, 0 where none does.
+func commandAt(args []string) int {
+	return slices.IndexFunc(args[min(1, len(args)):], func(a string) bool { return !strings.HasPrefix(a, "-") }) + 1
+}
+
 // reorder moves a command's flags in front of its arguments, since the flag
 // parser stops at the first argument and people write `run m.onnx a.jpg
 // --nosave`. What stands behind "--" stays an argument, and so does "-".
 func reorder(app *cli.App, args []string) ([]string, error) {
-	at := slices.IndexFunc(args[min(1, len(args)):], func(a string) bool { return !strings.HasPrefix(a, "-") }) + 1
+	at := commandAt(args)
 	before := args[min(1, len(args)):]
 	if at > 0 {
 		before = args[1:at]
@@ -31,6 +36,9 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 	}
 	command := app.Command(args[at])
 	if command == nil {
+		if rest := args[at+1:]; args[at] == "help" && len(rest) > 0 && app.Command(rest[0]) == nil {
+			return nil, unknownCommand(app, rest[0])
+		}
 		return args, nil
 	}
 	known := slices.Concat(command.Flags, app.Flags, []cli.Flag{cli.HelpFlag})

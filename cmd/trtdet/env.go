@@ -31,14 +31,15 @@ func envCommand() *cli.Command {
 			&cli.StringFlag{Name: "cuda", Usage: "`FOLDER` of CUDA, or of its cuda.h", DefaultText: "that of make install, else $CUDA_HOME, $CUDA_PATH, /usr/local/cuda, /usr"},
 			&cli.StringFlag{Name: "format", Usage: "`FORMAT`: shell or json", Value: "shell"},
 		},
-		Action: func(c *cli.Context) error {
-			err := printEnv(c)
-			if err != nil && c.String("format") == "shell" {
-				fmt.Fprintln(c.App.Writer, "false") // eval "$(trtdet env)" knows no status of ours
-			}
-			return err
-		},
+		Action: printEnv,
 	}
+}
+
+// forShell reports whether a command line, a wrong one too, is of trtdet env whose
+// output a shell evaluates.
+func forShell(args []string) bool {
+	at := commandAt(args)
+	return at > 0 && args[at] == "env" && !slices.Contains(args, "json") && !slices.Contains(args, "--format=json")
 }
 
 // goEnv is the environment of a go build.

@@ -80,9 +80,12 @@ func untilSignal(signals ...os.Signal) context.Context {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	out, console := &checkedWriter{w: stdout}, newConsole(stderr)
 	app := newApp(stdin, out, console)
-	args, err := reorder(app, args)
+	ordered, err := reorder(app, args)
 	if err == nil {
-		err = app.RunContext(ctx, args)
+		err = app.RunContext(ctx, ordered)
+	}
+	if err != nil && forShell(args) {
+		fmt.Fprintln(out, "false") // eval "$(trtdet env)" knows no status of ours
 	}
 	by, interrupted := context.Cause(ctx).(interruption)
 	switch {

@@ -224,8 +224,10 @@ func output(t *testing.T, c *exec.Cmd) string {
 // trtdet env says what is missing, and how it is to be had.
 func TestEnv(t *testing.T) {
 	fails(t, "", 1, []string{"was not installed", "make install PREFIX="}, "env")
-	if out := call(t, "", "", "env").stdout; out != "false\n" {
-		t.Errorf("a shell is told %q", out)
+	for _, args := range [][]string{{"env"}, {"env", "--no-such-flag"}, {"--verbose", "env", "--format", "yaml"}, {"env", "argument"}} {
+		if out := call(t, "", "", args...).stdout; out != "false\n" {
+			t.Errorf("%q prints %q", args, out)
+		}
 	}
 	if out := call(t, "", "", "env", "--format", "json").stdout; out != "" {
 		t.Errorf("as JSON there is %q", out)
