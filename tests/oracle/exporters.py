@@ -7,10 +7,13 @@ exporters.py expect DIR IMAGE        (the virtual environment) writes expected.j
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import json
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 SIZE = 128
@@ -40,6 +43,9 @@ REFUSED_TOOLS = ("extended", "dynamic-int8")
 for _base in BASES:
     for _tool in TOOLS:
         FILES[f"{_base}-{_tool}"] = (_base, {}, "refused" if _tool in REFUSED_TOOLS else FILES[_base][2])
+# By PyTorch's newer exporter, where the Python that exports has it.
+for _base in BASES:
+    FILES[f"{_base}-dynamo"] = (FILES[_base][0], {**FILES[_base][1], "dynamo": True}, FILES[_base][2])
 EXPORTED = [name for name, (network, _, _) in FILES.items() if network not in FILES]
 
 
@@ -54,8 +60,15 @@ def export(folder: Path, names: list[str]) -> None:
     from ultralytics import YOLO
 
     warnings.filterwarnings("ignore")
+    exporter = torch.onnx.export
     for name in names or EXPORTED:
         network, options, how = FILES[name]
+        options = dict(options)
+        torch.onnx.export = exporter
+        if options.pop("dynamo", False):
+            if "dynamo" not in inspect.signature(exporter).parameters:
+                continue
+            torch.onnx.export = functools.partial(by_dynamo, exporter)
         torch.manual_seed(1)
         if how == "rows":
             export_yolov5(folder / f"{name}.onnx", network, **options)
@@ -69,6 +82,10 @@ def export(folder: Path, names: list[str]) -> None:
                     p += 9  # of the class scores, which begin at 1e-5
         written = model.export(format="onnx", imgsz=SIZE, simplify=False, opset=13, **options)
         Path(written).rename(folder / f"{name}.onnx")
+
+
+def by_dynamo(exporter: Callable, *args: object, **kwargs: object) -> object:
+    return exporter(*args, **{**kwargs, "dynamo": True})
 
 
 def export_yolov5(to: Path, network: str, *, dynamic: bool = False, export: bool = True) -> None:
