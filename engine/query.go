@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/trtdet/trtdet/decode"
 )
@@ -31,12 +32,15 @@ func IoU(threshold float32) CallOption { return func(q *query) { q.iou = &thresh
 // MaxDet is the most detections kept in a picture, 1 or more.
 func MaxDet(n int) CallOption { return func(q *query) { q.maxDet = &n } }
 
-// Classes keeps only the classes with these indices, beside those of ClassNames.
-func Classes(ids ...int) CallOption { return func(q *query) { q.classes, q.byClass = ids, true } }
+// Classes keeps only the classes with these indices, beside those of ClassNames; no
+// index and no name keep all.
+func Classes(ids ...int) CallOption {
+	return func(q *query) { q.classes, q.byClass = slices.Clone(ids), true }
+}
 
 // ClassNames keeps only the classes of these names, beside those of Classes.
 func ClassNames(names ...string) CallOption {
-	return func(q *query) { q.names, q.byClass = names, true }
+	return func(q *query) { q.names, q.byClass = slices.Clone(names), true }
 }
 
 // query is what calls ask for otherwise than the Detector was opened for.
