@@ -39,7 +39,7 @@ func TestFilesAgainstTheirOwnLibraries(t *testing.T) {
 	})
 	t.Run("libjpeg-turbo", func(t *testing.T) {
 		if _, err := TurboJPEG(); err != nil {
-			t.Skipf("%v; make setup-test installs it", err)
+			t.Fatalf("%v; make setup-test installs it", err)
 		}
 		var jpegs []fileCase
 		for _, c := range cases.Files {

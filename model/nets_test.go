@@ -53,7 +53,7 @@ func nets(t *testing.T) []netEntry {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(netsDir(), "index.json"))
 	if err != nil {
-		t.Skipf("no nets (%v); tests/nets/make.py makes them", err)
+		t.Fatalf("no nets: %v; make nets makes them", err)
 	}
 	var index struct {
 		Nets []netEntry `json:"nets"`

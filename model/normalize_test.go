@@ -343,7 +343,7 @@ func holdToFile(t *testing.T, file []byte, hints *Hints, height, width int) *Net
 func holdBatch(t *testing.T, n *Network, height, width int) {
 	t.Helper()
 	if err := startRuntime(); err != nil {
-		t.Skipf("no ONNX Runtime: %v", err)
+		t.Fatalf("no ONNX Runtime: %v; make build brings it", err)
 	}
 	var names []string
 	for _, o := range n.Outputs {
@@ -384,7 +384,7 @@ func sameBits(t *testing.T, name string, got, want tensor) {
 // them. They have the head of the plain net, and its numbers to the bit.
 func TestOddNets(t *testing.T) {
 	if err := startRuntime(); err != nil {
-		t.Skipf("no ONNX Runtime: %v", err)
+		t.Fatalf("no ONNX Runtime: %v; make build brings it", err)
 	}
 	for name, make := range oddNets() {
 		plain, hints := make()
@@ -531,7 +531,7 @@ func plainCases() map[string]*onnx.Model {
 // was, to the bit. Only what it cannot know while reading is left.
 func TestPlainCases(t *testing.T) {
 	if err := startRuntime(); err != nil {
-		t.Skipf("no ONNX Runtime: %v", err)
+		t.Fatalf("no ONNX Runtime: %v; make build brings it", err)
 	}
 	for name, m := range plainCases() {
 		t.Run(name, func(t *testing.T) {

@@ -176,7 +176,7 @@ func compare(t *testing.T, name string, a, b tensor) (largest, relative float64)
 func holdEdits(t *testing.T, path string, hints *Hints, fine func(largest, relative, unrest float64) bool) {
 	t.Helper()
 	if err := startRuntime(); err != nil {
-		t.Skipf("no ONNX Runtime: %v", err)
+		t.Fatalf("no ONNX Runtime: %v; make build brings it", err)
 	}
 	load := func() *Network {
 		t.Helper()
@@ -294,7 +294,7 @@ func TestEditsGiveTheSameNumbers(t *testing.T) {
 func TestEditsOfARealYOLOX(t *testing.T) {
 	path := filepath.Join("..", "build", "deps", "models", "common_det.onnx")
 	if _, err := os.Stat(path); err != nil {
-		t.Skipf("the model is not here: %v", err)
+		t.Fatalf("%v; make setup-test fetches it", err)
 	}
 	holdEdits(t, path, nil, func(largest, _, _ float64) bool { return largest <= 0.01 })
 	n, err := Load(path, nil)
@@ -316,7 +316,7 @@ func TestEditsOfARealYOLOX(t *testing.T) {
 func TestEditsOfARealYOLOv8(t *testing.T) {
 	path := filepath.Join("..", "build", "deps", "models", "320n.onnx")
 	if _, err := os.Stat(path); err != nil {
-		t.Skipf("the model is not here: %v", err)
+		t.Fatalf("%v; make setup-test fetches it", err)
 	}
 	holdEdits(t, path, nil, func(_, relative, _ float64) bool { return relative <= 0.01 })
 }
