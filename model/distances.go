@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -252,7 +253,24 @@ func (r *reading) end2end(output string) (*found, error) {
 	if r.said.classes != 0 {
 		classes = r.said.classes
 	}
-	if r.said.layout != decode.End2End {
+	if r.said.layout == decode.End2End {
+		s := r.shape(output)
+		if s != nil && (len(s) != 3 || s[2] != 6) {
+			return nil, fmt.Errorf("%w: --head end2end, but %s is not (B, K, 6)", ErrHint, seen)
+		}
+		if s != nil && r.isRows(levels, s) {
+			r.findRaws(levels)
+			if f, err := r.fitRows(levels, output); err == nil && f != nil {
+				return nil, fmt.Errorf("%w: --head end2end, but %s is rows", ErrHint, seen)
+			}
+		}
+		// predictions that can be followed to the output were not selected from each other
+		if r.suppression([]string{output}) == nil {
+			if f, err := r.inside([]string{output}, seen); f != nil || errors.Is(err, ErrHint) {
+				return f, err
+			}
+		}
+	} else {
 		if !r.boxAndLabels(levels) {
 			return r.inside([]string{output}, seen)
 		}

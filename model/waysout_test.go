@@ -103,6 +103,11 @@ func TestWaysOut(t *testing.T) {
 					}
 					net.output(name, shape...)
 				}
+				if !veil && c.shape == nil && len(net.m.Graph.Outputs) == 1 { // nothing is selected there
+					if n, err := parse(net.bytes(t), "", &Hints{Head: "end2end", Classes: net.nc}); !errors.Is(err, ErrHint) {
+						t.Errorf("%s, seed %d, --head end2end: %+v, %v", c.name, seed, n, err)
+					}
+				}
 				h := Hints{Anchors: net.sizes, Classes: net.nc}
 				if !veil { // the same words, where trtdet can see for itself
 					h.Head = c.so[0]
