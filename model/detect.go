@@ -200,6 +200,13 @@ func (r *reading) unmeasured(output string, levels []*level) (*found, error) {
 	return nil, fmt.Errorf("%w: the shape of output %.80q cannot be worked out (%w); say --head rows or --head columns, and export with a fixed number of channels", ErrAmbiguous, output, r.why(output))
 }
 
+// countsPredictions reports whether a dimension counts the predictions of all levels, of
+// any number of anchors.
+func countsPredictions(levels []*level, n int) bool {
+	cells := cellCount(levels)
+	return cells > 0 && n > 0 && n%cells == 0
+}
+
 // isRows reports whether (B, N, no) holds every prediction of the levels.
 func (r *reading) isRows(levels []*level, shape []int) bool {
 	cells := cellCount(levels)
@@ -220,6 +227,9 @@ func (r *reading) isRows(levels []*level, shape []int) bool {
 func (r *reading) keepColumns(levels []*level, output string, shape []int, maps []string) (*found, error) {
 	if len(maps) > 0 {
 		r.note("outputs beside %.80q are dropped: its columns are decoded", output)
+	}
+	if countsPredictions(levels, shape[1]) && !countsPredictions(levels, shape[2]) {
+		return nil, fmt.Errorf("%w: --head columns, but output %s is rows", ErrHint, r.list([]string{output}))
 	}
 	if r.boxAndLabels(levels) {
 		if f, err := r.distancesInside(levels, []string{output}); f != nil || err != nil && !errors.Is(err, ErrAmbiguous) {
@@ -252,6 +262,9 @@ func (r *reading) columns(family decode.Family, output string, classes int) (*fo
 
 // keepRows takes decoded rows of width numbers as they are.
 func (r *reading) keepRows(levels []*level, output string, width int) (*found, error) {
+	if s := r.shape(output); len(s) == 3 && countsPredictions(levels, s[2]) && !countsPredictions(levels, s[1]) {
+		return nil, fmt.Errorf("%w: --head rows, but output %s is columns", ErrHint, r.list([]string{output}))
+	}
 	classes, err := r.classes(width - 5)
 	if err != nil {
 		return nil, err

@@ -108,6 +108,11 @@ func TestWaysOut(t *testing.T) {
 						t.Errorf("%s, seed %d, --head end2end: %+v, %v", c.name, seed, n, err)
 					}
 				}
+				if other := map[string]string{"rows": "columns", "columns": "rows"}[c.so[0]]; other != "" && c.shape == nil {
+					if n, err := parse(net.bytes(t), "", &Hints{Head: other}); err == nil && n.Head.Decoded() || err != nil && !errors.Is(err, ErrHint) {
+						t.Errorf("%s, seed %d, veiled %v, --head %s: %+v, %v", c.name, seed, veil, other, n, err)
+					}
+				}
 				h := Hints{Anchors: net.sizes, Classes: net.nc}
 				if !veil { // the same words, where trtdet can see for itself
 					h.Head = c.so[0]
