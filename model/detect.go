@@ -122,11 +122,16 @@ func (r *reading) detectFlat(output string, maps []string) (*found, error) {
 	if r.said.layout == decode.Rows && f != nil && f.twice {
 		r.said.layout = "" // no word makes these boxes right: the error below says why
 	}
+	if r.said.layout == decode.Rows && f != nil {
+		if err := r.fitsWord(f, output); err != nil {
+			return nil, err
+		}
+	}
 	if r.said.layout == decode.Rows && (f != nil || err != nil) {
 		return r.keepRows(levels, output, shape[2])
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w)%s", ErrAmbiguous, output, err, r.onWord(levels, shape))
+		return nil, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w)%s", ErrAmbiguous, output, err, r.onWord(levels, shape, maps))
 	}
 	if f == nil {
 		return r.insideFlat(levels, output, shape, maps)
@@ -146,15 +151,27 @@ func (r *reading) insideFlat(levels []*level, output string, shape []int, maps [
 	case r.said.layout == decode.Rows:
 		return r.keepRows(levels, output, shape[2])
 	case errors.Is(err, ErrUnknownHead) && len(maps) == 0:
-		err = fmt.Errorf("%w%s", err, r.onWord(levels, shape))
+		err = fmt.Errorf("%w%s", err, r.onWord(levels, shape, maps))
 	}
 	return f, err
 }
 
+// fitsWord refuses to take an output as rows whose formula is known to be another
+// one's, or which holds predictions that are not decoded.
+func (r *reading) fitsWord(f *fit, output string) error {
+	switch {
+	case !f.decoded:
+		return fmt.Errorf("%w: --head rows, but the graph does not decode output %.80q; say --head rows-grid, or leave it out", ErrHint, output)
+	case r.said.family != "" && r.said.family != f.family:
+		return fmt.Errorf("%w: family %s, but the graph decodes as %s", ErrHint, r.said.family, f.family)
+	}
+	return nil
+}
+
 // onWord ends the error about an output of rank 3 that cannot be followed: which
 // word of the user's takes it, and what has to be so for that; empty where none
-// does.
-func (r *reading) onWord(levels []*level, shape []int) string {
+// does. maps are outputs beside it.
+func (r *reading) onWord(levels []*level, shape []int, maps []string) string {
 	var ways []string
 	say := func(l decode.Layout, holds string) {
 		ways = append(ways, fmt.Sprintf("--head %s if it holds nothing but %s", l, holds))
@@ -164,11 +181,11 @@ func (r *reading) onWord(levels []*level, shape []int) string {
 		say(decode.Columns, "center and size in pixels and each class's score")
 	case !wide && shape[2] > 5:
 		say(decode.Rows, "center and size in pixels, confidence and each class's score")
-		if r.isRows(levels, shape) {
+		if r.isRows(levels, shape) && r.total(levels[0]) == shape[2] {
 			say(decode.RowsGrid, "the same of YOLOX, before grid and strides")
 		}
 	}
-	if shape[2] == 6 {
+	if shape[2] == 6 && len(maps) == 0 {
 		say(decode.End2End, "two corners in pixels, score and class, selected from each other")
 	}
 	if len(ways) == 0 {
@@ -191,11 +208,7 @@ func (r *reading) unmeasured(output string, levels []*level) (*found, error) {
 	case r.said.layout == decode.Rows && declared(2) > 5:
 		return r.keepRows(levels, output, declared(2))
 	case r.said.layout == decode.Columns && declared(1) > 4:
-		family, err := r.familyOnWord(levels, output, declared(1)+1)
-		if err != nil {
-			return nil, err
-		}
-		return r.columns(family, output, declared(1)-4)
+		return r.columnsOnWord(levels, output, declared(1)-4)
 	}
 	return nil, fmt.Errorf("%w: the shape of output %.80q cannot be worked out (%w); say --head rows or --head columns, and export with a fixed number of channels", ErrAmbiguous, output, r.why(output))
 }
@@ -238,11 +251,15 @@ func (r *reading) keepColumns(levels []*level, output string, shape []int, maps 
 	} else if r.isRows(levels, shape) {
 		return nil, fmt.Errorf("%w: --head columns, but output %s is rows", ErrHint, r.list([]string{output}))
 	}
-	family, err := r.familyOnWord(levels, output, shape[1]+1)
+	return r.columnsOnWord(levels, output, shape[1]-4)
+}
+
+func (r *reading) columnsOnWord(levels []*level, output string, classes int) (*found, error) {
+	family, err := r.familyOnWord(levels, output, 5+classes)
 	if err != nil {
 		return nil, err
 	}
-	return r.columns(family, output, shape[1]-4)
+	return r.columns(family, output, classes)
 }
 
 // columns makes the head of decoded columns.
@@ -285,8 +302,8 @@ func (r *reading) keepRows(levels []*level, output string, width int) (*found, e
 
 // familyOnWord is the family of an output that is taken on the user's word, on which
 // hangs how images are laid out for it: what was said, or the formula's where that
-// can be followed. Several anchors are YOLOv5's, no confidence is YOLOv8's. width is
-// how many numbers a prediction of one anchor has.
+// can be followed, or what the number of channels leaves. width is how many numbers
+// a prediction with a confidence has.
 func (r *reading) familyOnWord(levels []*level, output string, width int) (decode.Family, error) {
 	l := r.said.layout
 	switch {
@@ -294,19 +311,29 @@ func (r *reading) familyOnWord(levels []*level, output string, width int) (decod
 		return r.said.family, nil
 	case r.said.kind == decode.KindYOLOX:
 		return decode.YOLOX, nil
-	case l != decode.Rows && r.boxAndLabels(levels):
-		return decode.YOLOv8, nil
+	}
+	r.findRaws(levels)
+	one, several, coupled := true, true, true
+	for _, level := range levels {
+		total := r.total(level)
+		one = one && total == width
+		several = several && total > width && total%width == 0
+		coupled = coupled && len(level.convs) == 1
 	}
 	if f, _, _ := r.decodes(levels); f != nil {
 		return f.family, nil
 	}
-	for _, level := range levels {
-		if total := r.total(level); total%width != 0 || total == width {
-			return "", fmt.Errorf("%w: output %.80q could be YOLOX's, whose images are BGR, 0 to 255 and top-left, or YOLOv5's of one anchor; say --head %s,yolox or --head %s,yolov5",
-				ErrAmbiguous, output, l, l)
-		}
+	switch {
+	case several, one && coupled: // YOLOX's branches are apart
+		return decode.YOLOv5, nil
+	case !one && l != decode.Rows: // no confidence
+		return decode.YOLOv8, nil
+	case !one:
+		return "", fmt.Errorf("%w: %d channels stand behind output %.80q, which are no predictions of %d numbers, and whose images it takes is not known; say --head rows,yolov5 or --head rows,yolox",
+			ErrAmbiguous, r.total(levels[0]), output, width)
 	}
-	return decode.YOLOv5, nil
+	return "", fmt.Errorf("%w: output %.80q could be YOLOX's, whose images are BGR, 0 to 255 and top-left, or YOLOv5's of one anchor; say --head %s,yolox or --head %s,yolov5",
+		ErrAmbiguous, output, l, l)
 }
 
 // keepRowsGrid takes YOLOX's rows uncut, on the user's word.

@@ -135,7 +135,7 @@ func (r *reading) distancesInside(levels []*level, outputs []string) (*found, er
 	if err != nil {
 		ways := ""
 		if s := r.shape(outputs[0]); len(outputs) == 1 && len(s) == 3 {
-			ways = r.onWord(levels, s)
+			ways = r.onWord(levels, s, nil)
 		}
 		return nil, fmt.Errorf("%w: what the graph does to get output %.80q cannot be followed (%w)%s", ErrAmbiguous, outputs[0], err, ways)
 	}
@@ -253,21 +253,14 @@ func (r *reading) end2end(output string) (*found, error) {
 	if r.said.classes != 0 {
 		classes = r.said.classes
 	}
+	family := decode.YOLOv8
 	if r.said.layout == decode.End2End {
-		s := r.shape(output)
-		if s != nil && (len(s) != 3 || s[2] != 6) {
-			return nil, fmt.Errorf("%w: --head end2end, but %s is not (B, K, 6)", ErrHint, seen)
+		if f, err := r.unselected(levels, output, seen); f != nil || err != nil {
+			return f, err
 		}
-		if s != nil && r.isRows(levels, s) {
-			r.findRaws(levels)
-			if f, err := r.fitRows(levels, output); err == nil && f != nil {
-				return nil, fmt.Errorf("%w: --head end2end, but %s is rows", ErrHint, seen)
-			}
-		}
-		// predictions that can be followed to the output were not selected from each other
-		if r.suppression([]string{output}) == nil {
-			if f, err := r.inside([]string{output}, seen); f != nil || errors.Is(err, ErrHint) {
-				return f, err
+		if classes > 0 {
+			if family, err = r.familyOnWord(levels, output, 5+classes); err != nil {
+				return nil, err
 			}
 		}
 	} else {
@@ -291,16 +284,32 @@ func (r *reading) end2end(output string) (*found, error) {
 	if classes, err = r.classes(classes); err != nil {
 		return nil, err
 	}
-	family := decode.YOLOv8
-	if r.said.layout == decode.End2End {
-		if family, err = r.familyOnWord(levels, output, 5+classes); err != nil {
-			return nil, err
-		}
-	}
 	return &found{outputs: []string{output}, head: decode.Head{
 		Family: family, Kind: r.said.kind, Layout: decode.End2End, Classes: classes, SigmoidApplied: true,
 		Levels: []decode.Level{{Outputs: []string{output}}},
 	}}, nil
+}
+
+// unselected refuses the word end2end for an output that is known to hold anything
+// but selected boxes; nil and no error where nothing is known.
+func (r *reading) unselected(levels []*level, output, seen string) (*found, error) {
+	s := r.shape(output)
+	if s != nil && (len(s) != 3 || s[2] != 6) {
+		return nil, fmt.Errorf("%w: --head end2end, but %s is not (B, K, 6)", ErrHint, seen)
+	}
+	if s != nil && r.isRows(levels, s) {
+		r.findRaws(levels)
+		if f, err := r.fitRows(levels, output); err == nil && f != nil {
+			return nil, fmt.Errorf("%w: --head end2end, but %s is rows", ErrHint, seen)
+		}
+	}
+	// predictions that can be followed to the output were not selected from each other
+	if r.suppression([]string{output}) == nil {
+		if f, err := r.inside([]string{output}, seen); f != nil || errors.Is(err, ErrHint) {
+			return f, err
+		}
+	}
+	return nil, nil
 }
 
 // selects returns the number of classes of a head from whose predictions output

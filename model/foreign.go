@@ -10,9 +10,9 @@ import (
 var foreign = []struct{ magic, what string }{
 	{"PK\x03\x04", "a ZIP archive, most likely PyTorch weights; export them to ONNX"},
 	{"\x80\x02", "a Python pickle, most likely PyTorch weights; export them to ONNX"},
-	{"vtrt", "a TensorRT-RTX engine; its name has to end in .engine or .plan"},
-	{"ptrt", "a TensorRT engine; its name has to end in .engine or .plan"},
-	{"ftrt", "a TensorRT engine; its name has to end in .engine or .plan"},
+	{"vtrt", "a TensorRT-RTX engine; the name of its file has to end in .engine or .plan, and its bytes come with those of its manifest"},
+	{"ptrt", "a TensorRT engine; the name of its file has to end in .engine or .plan, and its bytes come with those of its manifest"},
+	{"ftrt", "a TensorRT engine; the name of its file has to end in .engine or .plan, and its bytes come with those of its manifest"},
 	{"version https://git-lfs", "a Git LFS pointer; git lfs pull fetches the file itself"},
 	{"\xff\xd8\xff", "a JPEG; the model comes first, then the pictures"},
 	{"\x89PNG", "a PNG; the model comes first, then the pictures"},

@@ -120,6 +120,9 @@ func parse(b []byte, dir string, h *Hints) (*Network, error) {
 		r.note("the kind of the head is not one trtdet knows; its default threshold is YOLOv5's (say --head KIND if you know it)")
 	}
 	if err := f.head.Validate(); err != nil {
+		if said.family != "" || said.layout != "" {
+			return nil, fmt.Errorf("%w: %w", ErrHint, err)
+		}
 		return nil, fmt.Errorf("%w: %w", ErrUnknownHead, err)
 	}
 	if err := r.cutTo(f.outputs); err != nil {

@@ -36,6 +36,8 @@ type tailNet struct {
 	last, octets bool // channels last; uint8
 	pixelRange   float32
 	clear        bool // nothing is veiled
+	veilRaw      bool // the raw predictions are
+	joint        bool // YOLOX's box and confidence are one conv's
 	turned       bool // channels the other way round than the family has them
 	order        decode.ChannelOrder
 }
@@ -258,6 +260,9 @@ func (t *tailNet) yolov5(features []string) {
 			scaled := t.node("Mul", []string{t.conv(f, 8, na*no, 1, 1), t.weight(1, na*no, 1, 1)})
 			five = t.transpose(t.reshape(scaled, 1, na, no, ny, nx), 0, 1, 3, 4, 2)
 		}
+		if t.veilRaw {
+			five = t.veiled(five, "bayxc")
+		}
 		t.maps = append(t.maps, five)
 		y := t.node("Sigmoid", []string{five})
 		stride := float32(int64(tailStride) << i)
@@ -291,6 +296,10 @@ func (t *tailNet) yolox(features []string) {
 	for i, f := range features {
 		ny, nx := tailHeight/(tailStride<<i), tailWidth/(tailStride<<i)
 		parts := t.decoupled(f, true, 1, int64(t.nc))
+		if t.joint {
+			both := t.conv(t.silu(t.conv(f, 8, 8, 3, 1)), 8, 5, 1, 1)
+			parts[0], parts[1] = t.slice(both, 1, 0, 4), t.slice(both, 1, 4, 5)
+		}
 		parts[1], parts[2] = t.node("Sigmoid", []string{parts[1]}), t.node("Sigmoid", []string{parts[2]})
 		levels = append(levels, t.reshape(t.concat(1, parts...), 1, int64(5+t.nc), int64(ny*nx)))
 		grid = append(grid, cellsOf(ny, nx, 0)...)
@@ -300,6 +309,9 @@ func (t *tailNet) yolox(features []string) {
 		t.n += ny * nx
 	}
 	t.flat = t.transpose(t.concat(2, levels...), 0, 2, 1)
+	if t.veilRaw {
+		t.flat = t.veiled(t.flat, "bnc")
+	}
 	rows, n := t.flat, int64(t.n)
 	stride := t.floats([]int64{1, n, 1}, strides...)
 	xy := t.node("Mul", []string{t.node("Add", []string{t.slice(rows, 2, 0, 2), t.floats([]int64{1, n, 2}, grid...)}), stride})
@@ -323,6 +335,9 @@ func (t *tailNet) yolov8(features []string) {
 		t.n += ny * nx
 	}
 	n, all := int64(t.n), t.concat(2, levels...)
+	if t.veilRaw {
+		all = t.veiled(all, "bcn")
+	}
 	sides := t.slice(all, 1, 0, 4*bins)
 	if bins > 1 {
 		mean := make([]float32, bins)
