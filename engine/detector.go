@@ -9,6 +9,7 @@ import (
 
 	"github.com/trtdet/trtdet/engine/internal/backend"
 	"github.com/trtdet/trtdet/engine/internal/cuda"
+	"github.com/trtdet/trtdet/engine/internal/guard"
 	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
 )
@@ -47,23 +48,25 @@ type Detector struct {
 type opened struct {
 	options Options
 
-	swap sync.Mutex   // held by Swap and Close
-	mu   sync.RWMutex // of core
-	core *core        // nil once closed
+	opening chan struct{} // full while a Swap is under way, or what one has given up
+	swap    sync.Mutex    // held by Swap and Close
+	mu      sync.RWMutex  // of core
+	core    *core         // nil once closed
 }
 
 // Open gets the model ready to run: an ONNX file on the CPU, a TensorRT engine
 // on GPUs. The error wraps os errors for the file, model's errors
 // for what is in it, ErrNoGPU, or the context's when that ends first: Open returns
-// then, and what it had begun comes to its end by itself. The context means nothing
-// to the Detector.
+// then, and what it had begun comes to its end by itself and frees its memory. The
+// context means nothing to the Detector.
 func Open(ctx context.Context, path string, o *Options) (*Detector, error) {
 	return open(ctx, source{path: path}, o)
 }
 
 // OpenBytes is Open of a model's bytes: those of an ONNX file without external data
 // and no manifest, or those of a TensorRT engine and of its manifest. They must not
-// change until the Detector is closed.
+// change until the Detector is closed, nor ever once the context has ended
+// OpenBytes: what goes on then still reads them.
 func OpenBytes(ctx context.Context, model, manifest []byte, o *Options) (*Detector, error) {
 	return open(ctx, source{model: model, manifest: manifest}, o)
 }
@@ -72,11 +75,11 @@ func open(ctx context.Context, s source, o *Options) (*Detector, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	c, err := openInTime(ctx, s, o)
+	c, _, err := openInTime(ctx, s, o)
 	if err != nil {
 		return nil, err
 	}
-	return &Detector{opened: &opened{options: *o, core: c}}, nil
+	return &Detector{opened: &opened{options: *o, opening: make(chan struct{}, 1), core: c}}, nil
 }
 
 // With returns a Detector whose calls ask for something else, of the same model
@@ -95,7 +98,9 @@ func (d *Detector) With(options ...CallOption) (*Detector, error) {
 		*q = *d.query
 	}
 	for _, set := range options {
-		set(q)
+		if set != nil {
+			set(q)
+		}
 	}
 	if _, err := c.selectionOf(q); err != nil {
 		return nil, err
@@ -105,6 +110,9 @@ func (d *Detector) With(options ...CallOption) (*Detector, error) {
 
 // current returns what the Detector has at this moment.
 func (d *Detector) current() (*core, error) {
+	if d.opened == nil {
+		return nil, ErrClosed
+	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.core == nil {
@@ -243,26 +251,48 @@ func (d *Detector) use(f func(*core) error) error {
 // Swap opens another model, or the same file again, and has all calls from then
 // on answered by it; calls under way are answered by the one that they began
 // with. No call fails because of it. It returns when the old model is freed; both
-// are in memory until then. The context is Open's. nil options are those that the Detector was opened
+// are in memory until then. The context is Open's; one Swap waits for another, and
+// for what that has given up. nil options are those that the Detector was opened
 // with. After an error the Detector has the model that it had, unless the error is
 // that of freeing it.
 func (d *Detector) Swap(ctx context.Context, path string, o *Options) error {
-	if o == nil {
-		o = &d.options
-	}
-	d.swap.Lock()
-	defer d.swap.Unlock()
 	if _, err := d.current(); err != nil {
 		return err
 	}
-	c, err := openInTime(ctx, source{path: path}, o)
+	if o == nil {
+		o = &d.options
+	}
+	var guarded guard.Context
+	if err := guarded.Set(ctx); err != nil {
+		return panicked(err)
+	}
+	select {
+	case d.opening <- struct{}{}:
+	case <-guarded.Done():
+		return guarded.Err()
+	}
+	c, ended, err := openInTime(&guarded, source{path: path}, o)
+	swapped := make(chan struct{})
+	defer close(swapped)
+	go func() { // the next Swap waits for this one, and for what it has given up
+		<-swapped
+		<-ended
+		<-d.opening
+	}()
 	if err != nil {
 		return err
 	}
+	d.swap.Lock()
+	defer d.swap.Unlock()
 	d.mu.Lock()
 	old := d.core
-	d.core = c
+	if old != nil {
+		d.core = c
+	}
 	d.mu.Unlock()
+	if old == nil { // closed in the meantime
+		return errors.Join(ErrClosed, c.close())
+	}
 	return old.close()
 }
 
@@ -281,6 +311,9 @@ func (d *Detector) NetworkRate(ctx context.Context, images int, duration time.Du
 // Close answers the calls under way and frees the model. It is safe to call
 // twice.
 func (d *Detector) Close() error {
+	if d.opened == nil {
+		return nil
+	}
 	d.swap.Lock()
 	defer d.swap.Unlock()
 	d.mu.Lock()

@@ -43,7 +43,7 @@ type Options struct {
 	// answered and come again. Who is alone is not, but for a try now and then, nor
 	// is what a deadline leaves no time to hold.
 	MaxDelay time.Duration
-	// MaxDet is the most detections kept in a picture; 0 means 1000.
+	// MaxDet is the most detections kept in a picture, 1 or more; 0 means 1000.
 	MaxDet int
 	// Classes and ClassNames keep only these classes, by index and by name; both
 	// empty keep all. One that the model does not have is an *UnknownClassError.

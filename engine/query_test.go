@@ -10,6 +10,7 @@ import (
 
 	"github.com/trtdet/trtdet/imaging"
 	"github.com/trtdet/trtdet/model"
+	"github.com/trtdet/trtdet/tests/await"
 )
 
 func ptr(x float32) *float32 { return &x }
@@ -96,8 +97,7 @@ func TestWithSharesBatches(t *testing.T) {
 			want[i] = append(want[i], one)
 		}
 	}
-	var shared bool
-	for !shared {
+	await.Until(t, "calls share a batch", func() bool {
 		var all sync.WaitGroup
 		batches := make([]int, askers)
 		for i := range asks {
@@ -110,8 +110,8 @@ func TestWithSharesBatches(t *testing.T) {
 			})
 		}
 		all.Wait()
-		shared = slices.Max(batches) > 1 || t.Failed()
-	}
+		return slices.Max(batches) > 1 || t.Failed()
+	})
 	// more than a batch, in one call
 	got, err := asks[3].DetectBatch(t.Context(), slices.Concat(pictures, pictures))
 	if err != nil {
@@ -156,7 +156,7 @@ func TestWithRefuses(t *testing.T) {
 	if _, err := Open(t.Context(), carried, &Options{MaxDet: -1}); !errors.As(err, &bad) {
 		t.Errorf("opened with MaxDet -1: %v", err)
 	}
-	asks, err := d.With(ClassNames(d.ClassName(0)))
+	asks, err := d.With(nil, ClassNames(d.ClassName(0)))
 	if err != nil {
 		t.Fatal(err)
 	}

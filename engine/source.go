@@ -74,11 +74,13 @@ func (s source) plan() (*model.Manifest, []byte, error) {
 }
 
 // openInTime is openCore until the context ends. What is opened later is closed
-// again.
-func openInTime(ctx context.Context, s source, o *Options) (*core, error) {
+// again, and then ended is closed.
+func openInTime(ctx context.Context, s source, o *Options) (c *core, ended <-chan struct{}, err error) {
+	over := make(chan struct{})
 	var guarded guard.Context
 	if err := guarded.Set(ctx); err != nil {
-		return nil, panicked(err)
+		close(over)
+		return nil, over, panicked(err)
 	}
 	type outcome struct {
 		core *core
@@ -95,14 +97,16 @@ func openInTime(ctx context.Context, s source, o *Options) (*core, error) {
 	}()
 	select {
 	case out := <-done:
-		return out.core, out.err
+		close(over)
+		return out.core, over, panicked(out.err)
 	case <-guarded.Done():
 		go func() {
+			defer close(over)
 			if out := <-done; out.core != nil {
 				out.core.close() //nolint:errcheck // nobody is left to tell
 			}
 		}()
-		return nil, guarded.Err()
+		return nil, over, guarded.Err()
 	}
 }
 

@@ -66,6 +66,65 @@ func TestOpenBytesRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	plan := []byte("ftrt" + strings.Repeat("\x00", 100))
+	if _, err := OpenBytes(t.Context(), plan, nil, nil); !strings.Contains(err.Error(), "manifest") {
+		t.Errorf("an engine without its manifest: %v", err)
+	}
+}
+
+// A Swap that is given up leaves the model that there was, and one in whose time
+// the Detector is closed leaves none.
+func TestSwapIsGivenUp(t *testing.T) {
+	d, err := Open(t.Context(), carried, &Options{Height: 256, Width: 256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture := openPicture(t, "meadow.jpg")
+	for _, after := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, time.Hour} {
+		ctx, cancel := context.WithTimeout(t.Context(), after) // clock: it ends before, within or after, and each is right
+		if err := d.Swap(ctx, carried, nil); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("given up after %s: %v", after, err)
+		}
+		cancel()
+		if _, err := d.Detect(t.Context(), picture); err != nil {
+			t.Errorf("a Swap given up after %s: %v", after, err)
+		}
+	}
+	if err := d.Swap(hostileContext{t.Context()}, carried, nil); err == nil {
+		t.Error("a context that panics is taken")
+	}
+	ended := make(chan error)
+	for range 4 {
+		go func() { ended <- d.Swap(t.Context(), carried, nil) }()
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	for range 4 {
+		if err := <-ended; err != nil && !errors.Is(err, ErrClosed) {
+			t.Errorf("a Swap while the Detector is closed: %v", err)
+		}
+	}
+	if _, err := d.Detect(t.Context(), picture); !errors.Is(err, ErrClosed) {
+		t.Errorf("a call once it is closed: %v", err)
+	}
+}
+
+// A Detector that nobody opened is a closed one.
+func TestZeroDetector(t *testing.T) {
+	var d Detector
+	if _, err := d.Detect(t.Context(), openPicture(t, "meadow.jpg")); !errors.Is(err, ErrClosed) {
+		t.Errorf("a call: %v", err)
+	}
+	if _, err := d.With(Conf(0.5)); !errors.Is(err, ErrClosed) {
+		t.Errorf("With: %v", err)
+	}
+	if err := d.Swap(t.Context(), carried, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("Swap: %v", err)
+	}
+	if err := d.Close(); err != nil || d.MaxBatch() != 0 {
+		t.Errorf("Close: %v", err)
+	}
 }
 
 // Open returns when its context ends, whatever it is at, and leaves nothing.

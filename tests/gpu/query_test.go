@@ -7,6 +7,7 @@ import (
 
 	"github.com/trtdet/trtdet/engine"
 	"github.com/trtdet/trtdet/imaging"
+	"github.com/trtdet/trtdet/tests/await"
 	"github.com/trtdet/trtdet/tests/simgpu"
 )
 
@@ -38,7 +39,7 @@ func TestWithSharesBatches(t *testing.T) {
 	if n := len(want[0].Detections); n < 100 {
 		t.Fatalf("%d detections over %g, too few to tell thresholds apart", n, confs[0])
 	}
-	for shared := false; !shared && !t.Failed(); {
+	await.Until(t, "calls share a batch", func() bool {
 		var calls sync.WaitGroup
 		batches := make([]int, len(all))
 		for i := range asks {
@@ -53,6 +54,6 @@ func TestWithSharesBatches(t *testing.T) {
 			})
 		}
 		calls.Wait()
-		shared = slices.Max(batches) > 1
-	}
+		return slices.Max(batches) > 1 || t.Failed()
+	})
 }
