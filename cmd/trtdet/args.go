@@ -36,7 +36,8 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 	}
 	command := app.Command(args[at])
 	if command == nil {
-		if rest := args[at+1:]; args[at] == "help" && len(rest) > 0 && app.Command(rest[0]) == nil {
+		help, rest := []string{"help", "h"}, args[at+1:]
+		if slices.Contains(help, args[at]) && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && !slices.Contains(help, rest[0]) && app.Command(rest[0]) == nil {
 			return nil, unknownCommand(app, rest[0])
 		}
 		return args, nil

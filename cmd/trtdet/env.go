@@ -39,7 +39,16 @@ func envCommand() *cli.Command {
 // output a shell evaluates.
 func forShell(args []string) bool {
 	at := commandAt(args)
-	return at > 0 && args[at] == "env" && !slices.Contains(args, "json") && !slices.Contains(args, "--format=json")
+	if at == 0 || args[at] != "env" {
+		return false
+	}
+	for i, arg := range args {
+		name, value, here := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if name == "format" && arg != name {
+			return value != "json" && (here || i+1 == len(args) || args[i+1] != "json")
+		}
+	}
+	return true
 }
 
 // goEnv is the environment of a go build.

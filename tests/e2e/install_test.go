@@ -224,13 +224,15 @@ func output(t *testing.T, c *exec.Cmd) string {
 // trtdet env says what is missing, and how it is to be had.
 func TestEnv(t *testing.T) {
 	fails(t, "", 1, []string{"was not installed", "make install PREFIX="}, "env")
-	for _, args := range [][]string{{"env"}, {"env", "--no-such-flag"}, {"--verbose", "env", "--format", "yaml"}, {"env", "argument"}} {
+	for _, args := range [][]string{{"env"}, {"env", "--no-such-flag"}, {"--verbose", "env", "--format", "yaml"}, {"env", "argument"}, {"env", "--cuda", "json"}} {
 		if out := call(t, "", "", args...).stdout; out != "false\n" {
 			t.Errorf("%q prints %q", args, out)
 		}
 	}
-	if out := call(t, "", "", "env", "--format", "json").stdout; out != "" {
-		t.Errorf("as JSON there is %q", out)
+	for _, args := range [][]string{{"env", "--format", "json"}, {"env", "-format=json", "--foo"}} {
+		if out := call(t, "", "", args...).stdout; out != "" {
+			t.Errorf("%q prints %q, and JSON is read", args, out)
+		}
 	}
 	// as the shell has it
 	for _, form := range []string{`eval "$("$1" env)" && echo went on`, `set -e; eval "$("$1" env)"; echo went on`,

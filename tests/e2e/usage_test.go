@@ -17,6 +17,7 @@ func TestWrongUsage(t *testing.T) {
 		{"--foo", []string{"no flag --foo", "trtdet --help"}},
 		{"frobnicate", []string{`no command "frobnicate"`, "trtdet --help"}},
 		{"bulid m.onnx", []string{"build"}},
+		{"h bulid", []string{`no command "bulid"`}},
 		{"help bulid", []string{`no command "bulid"`, "build"}},
 		{"version", []string{"trtdet --version"}},
 		{"--weights m.onnx --source a.jpg", []string{"trtdet run MODEL SOURCE"}},
