@@ -133,6 +133,10 @@ func detect(w http.ResponseWriter, r *http.Request, detector *engine.Detector, d
 		if err == nil {
 			detector, err = detector.With(engine.Conf(float32(threshold)))
 		}
+		if errors.Is(err, engine.ErrClosed) {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 		if err != nil {
 			http.Error(w, "conf: "+err.Error(), http.StatusBadRequest)
 			return

@@ -41,13 +41,13 @@ type frame struct {
 }
 
 func run(model string, video io.Reader, width, height int) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	detector, err := engine.Open(ctx, model, nil)
+	detector, err := engine.Open(context.Background(), model, nil)
 	if err != nil {
 		return err
 	}
 	defer detector.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 
 	// as many frames are under way as the detector computes, and one batch more
 	room := detector.MaxBatch() * (detector.Slots() + 1)
